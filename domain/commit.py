@@ -1,0 +1,169 @@
+"""A commit: all events that one command appends to one stream, and the hash chain.
+
+The chain makes an edited, reordered or missing commit detectable::
+
+    body = SHA-256 of the JSON array
+           [stream, first, last, types, events, cmd, t, actor, corr, cause]
+    hash = SHA-256 of prev ‖ body ‖ the JSON array of peers, [[stream, first, body in hex], ...]
+
+``prev`` is the previous commit's hash (32 zero bytes at the start). ``peers`` are the
+commits of the same transaction in other streams. ``origin`` and ``snapshot`` are not
+hashed: the first is set on import, the second is derived.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from domain.aggregate import Aggregate, Event, Recorded
+from domain.errors import HistoryBroken
+
+GENESIS = bytes(32)
+
+State = TypeVar("State")
+
+
+class Meta(Struct, frozen=True):
+    """Who acts and why: command id, actor, correlation and causation ids."""
+
+    cmd: str
+    actor: str
+    corr: str = ""
+    cause: str = ""
+
+
+class Peer(Struct, frozen=True, array_like=True):
+    """The other half of a transaction: where it stands and the hash of its body."""
+
+    stream: str
+    first: int
+    body: str
+
+
+class Commit(Struct, frozen=True, kw_only=True):
+    """One item of the event store. Versions ``first``..``last``; ``t`` in epoch milliseconds.
+
+    events: a JSON array of tagged objects; bytes only for states that are not JSON.
+    """
+
+    stream: str
+    first: int
+    last: int
+    types: tuple[str, ...]
+    events: str | bytes
+    cmd: str
+    t: int
+    actor: str = ""
+    corr: str = ""
+    cause: str = ""
+    prev: bytes = GENESIS
+    peers: tuple[Peer, ...] = ()
+    hash: bytes = b""
+    origin: str | None = None
+    snapshot: str | None = None
+
+    def body(self) -> bytes:
+        """SHA-256 of everything but the place in the chain."""
+        events = self.events
+        text = events if isinstance(events, str) else base64.b64encode(events).decode()
+        content = (
+            self.stream, self.first, self.last, self.types, text,
+            self.cmd, self.t, self.actor, self.corr, self.cause,
+        )  # fmt: skip
+        return hashlib.sha256(msgspec.json.encode(content)).digest()
+
+    def sealed(self, peers: tuple[Peer, ...] = ()) -> Commit:
+        """This commit with its peers and its hash."""
+        return msgspec.structs.replace(self, peers=peers, hash=self._chained(peers))
+
+    def intact(self) -> bool:
+        """Whether the hash is that of the content."""
+        return self.hash == self._chained(self.peers)
+
+    def _chained(self, peers: tuple[Peer, ...]) -> bytes:
+        linked = self.prev + self.body() + msgspec.json.encode(peers)
+        return hashlib.sha256(linked).digest()
+
+    def as_peer(self) -> Peer:
+        """How the other half of a transaction names this one."""
+        return Peer(self.stream, self.first, self.body().hex())
+
+
+class Tip(Struct, frozen=True):
+    """The end of a stream as a consistent read saw it: what an append builds on.
+
+    commits, size: number and bytes of commits since the last snapshot.
+    """
+
+    stream: str
+    version: int = 0
+    hash: bytes = GENESIS
+    t: int = 0
+    commits: int = 0
+    size: int = 0
+    last: Commit | None = None
+
+
+class Loaded(Generic[State]):
+    """An aggregate's state and the tip that it was folded from."""
+
+    __slots__ = ("aggregate", "state", "tip")
+
+    def __init__(self, aggregate: Aggregate[State], state: State, tip: Tip) -> None:
+        self.aggregate = aggregate
+        self.state = state
+        self.tip = tip
+
+    @property
+    def version(self) -> int:
+        """The stream's version; 0 when it does not exist yet."""
+        return self.tip.version
+
+
+class Append(Struct, frozen=True):
+    """Events that go to the end of one loaded stream. Only a Loaded has a tip to build on."""
+
+    onto: Loaded  # type: ignore[type-arg]  # any aggregate
+    events: Sequence[Event]
+
+
+def verify_chain(commits: Iterable[Commit], after: Tip | None = None) -> Tip:
+    """Walk one stream's commits in order; the last one's place as a Tip.
+
+    Raises HistoryBroken where a commit is edited, missing, reordered or foreign.
+    """
+    tip = after
+    for commit in commits:
+        if tip is None:
+            tip = Tip(commit.stream, version=min(commit.first, 1) - 1)
+        _verify_link(tip, commit)
+        tip = Tip(commit.stream, commit.last, commit.hash, commit.t, last=commit)
+    return tip or Tip("")
+
+
+def _verify_link(tip: Tip, commit: Commit) -> None:
+    where = f"{commit.stream} version {commit.first}"
+    if commit.stream != tip.stream:
+        raise HistoryBroken(f"{where}: belongs to another stream than {tip.stream}.")
+    if commit.first != tip.version + 1 or commit.last < commit.first:
+        raise HistoryBroken(f"{where}: expected version {tip.version + 1}; a commit is missing.")
+    if commit.prev != tip.hash:
+        raise HistoryBroken(f"{where}: does not follow the commit before it.")
+    if commit.t < tip.t:
+        raise HistoryBroken(f"{where}: is older than the commit before it.")
+    if not commit.intact():
+        raise HistoryBroken(f"{where}: its content was changed after it was written.")
+
+
+def recorded(aggregate: Aggregate[State], commits: Iterable[Commit]) -> Iterable[Recorded]:
+    """The events of commits in order, each with its version, time and actor."""
+    for commit in commits:
+        assert isinstance(commit.events, str)
+        for offset, event in enumerate(aggregate.decode(commit.events)):
+            yield Recorded(event, commit.stream, commit.first + offset, commit.t, commit.actor)

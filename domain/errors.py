@@ -1,0 +1,196 @@
+"""Everything that can go wrong, as one tree; the API renders it as RFC 9457 problems.
+
+    SplitSoundError                          status  retryable
+    ├── Invalid              invalid_request    422  no    the request breaks a rule
+    │   ├── UnknownModel     unknown_model      422  no
+    │   ├── UnknownStem      unknown_stem       422  no
+    │   ├── UnsupportedFormat unsupported_format 422 no    e.g. MP3 at 192 kHz
+    │   ├── UploadTooLarge   upload_too_large   413  no
+    │   ├── KeyReused        idempotency_key_reused 422 no same key, different body
+    │   └── PartsMismatch    parts_mismatch     422  no    S3 lacks a part or its ETag differs
+    ├── Unauthenticated      unauthenticated    401  no
+    ├── NotFound             not_found          404  no    absent, or somebody else's
+    ├── NotEnoughCredits     not_enough_credits 402  no    carries required and available
+    ├── Refused              not_allowed_now    409  no    the aggregate's state forbids it
+    │   ├── AssetNotReady    asset_not_ready    409  yes   the upload is still being probed
+    │   ├── AssetUnusable    asset_rejected     422  no
+    │   ├── StaleAttempt     stale_attempt      409  no    another worker took the job over
+    │   └── UploadExpired    upload_expired     410  no    start a new upload
+    ├── Conflict             conflict           409  yes   others kept winning the stream
+    ├── Unavailable          unavailable        503  yes   a service we need did not answer
+    ├── CommitTooLarge       commit_too_large   413  no    over 300 KB
+    ├── HistoryBroken        history_broken     500  no    the hash chain does not hold
+    ├── MediaError           (the code says)    422  no    the bytes cannot be worked with
+    └── infra.local.errors.LocalStackError      500  no    the local stack cannot start or go on
+
+Each class carries its problem ``code`` (stable, for programs), HTTP ``status`` and
+``retryable``. ``str(error)`` says what happened and what to do, for people.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class SplitSoundError(Exception):
+    """Root of the tree. ``extra`` becomes members of the problem document."""
+
+    code: str = "internal_error"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str, **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.extra = extra
+
+
+class Invalid(SplitSoundError):
+    """The request itself breaks a rule; sending it again changes nothing."""
+
+    code = "invalid_request"
+    status = 422
+
+
+class UnknownModel(Invalid):
+    """No such model in this deployment's catalogue."""
+
+    code = "unknown_model"
+
+
+class UnknownStem(Invalid):
+    """The model does not give that stem."""
+
+    code = "unknown_stem"
+
+
+class UnsupportedFormat(Invalid):
+    """The output format is unknown, or cannot carry this audio unchanged."""
+
+    code = "unsupported_format"
+
+
+class UploadTooLarge(Invalid):
+    """More bytes than the published limit."""
+
+    code = "upload_too_large"
+    status = 413
+
+
+class KeyReused(Invalid):
+    """An Idempotency-Key came back with a different request behind it."""
+
+    code = "idempotency_key_reused"
+
+
+class PartsMismatch(Invalid):
+    """The parts that the client names are not the parts that storage has."""
+
+    code = "parts_mismatch"
+
+
+class Unauthenticated(SplitSoundError):
+    """No access token, or one that does not verify."""
+
+    code = "unauthenticated"
+    status = 401
+
+
+class NotFound(SplitSoundError):
+    """Absent, or somebody else's: the answer is the same, so that ids leak nothing."""
+
+    code = "not_found"
+    status = 404
+
+
+class NotEnoughCredits(SplitSoundError):
+    """The account cannot cover the price. Carries ``required`` and ``available``."""
+
+    code = "not_enough_credits"
+    status = 402
+
+    def __init__(self, required: int, available: int) -> None:
+        super().__init__(
+            f"This costs {required} credits and {available} are available. "
+            "Buy credits or choose a shorter song.",
+            required=required,
+            available=available,
+        )
+
+
+class Refused(SplitSoundError):
+    """The aggregate's state forbids the command now."""
+
+    code = "not_allowed_now"
+    status = 409
+
+
+class AssetNotReady(Refused):
+    """The upload is not complete, or not yet probed."""
+
+    code = "asset_not_ready"
+    retryable = True
+
+
+class AssetUnusable(Refused):
+    """The upload was probed and cannot be separated."""
+
+    code = "asset_rejected"
+    status = 422
+
+
+class StaleAttempt(Refused):
+    """A worker acts under an attempt number that is no longer the job's."""
+
+    code = "stale_attempt"
+
+
+class UploadExpired(Refused):
+    """Storage no longer knows this multipart upload; its parts are gone."""
+
+    code = "upload_expired"
+    status = 410
+
+
+class Conflict(SplitSoundError):
+    """Other writers won the stream at every try."""
+
+    code = "conflict"
+    status = 409
+    retryable = True
+
+
+class Unavailable(SplitSoundError):
+    """A service that we need did not answer; nothing was decided."""
+
+    code = "unavailable"
+    status = 503
+    retryable = True
+
+
+class CommitTooLarge(SplitSoundError):
+    """A commit above 300 KB would not fit a message's safety margin."""
+
+    code = "commit_too_large"
+    status = 413
+
+
+class HistoryBroken(SplitSoundError):
+    """A commit is edited, missing or out of order: the hash chain does not hold."""
+
+    code = "history_broken"
+
+
+class MediaError(SplitSoundError):
+    """The bytes cannot be worked with; ``code`` is the failure code of the job or asset.
+
+    ``media_unreadable``, ``media_empty``, ``media_too_long``, ``media_forbidden``
+    (a container that points at other files), ``no_audio``, ``ffmpeg_timeout``,
+    ``ffmpeg_failed``, ``source_missing``.
+    """
+
+    status = 422
+
+    def __init__(self, code: str, detail: str, **extra: Any) -> None:
+        super().__init__(detail, **extra)
+        self.code = code

@@ -1,0 +1,210 @@
+"""A separation job: requested and paid for, claimed by a worker, then one of three ends.
+
+A claim carries an attempt number. Whoever acts under an older number is stale: another
+worker took the job over, and the stale one's result is discarded (a fencing token).
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from domain.aggregate import Aggregate, Event
+from domain.errors import KeyReused, NotFound, StaleAttempt
+
+# --- events (these names are the storage format) ---------------------------------------
+
+
+class SeparationRequested(Event, frozen=True):
+    """Accepted, and its price is reserved in the same transaction.
+
+    price: credits; samples per channel at rate Hz, as probed.
+    """
+
+    user_id: str
+    asset_id: str
+    source_key: str
+    model: str
+    stems: tuple[str, ...]
+    format: str
+    samples: int
+    rate: int
+    channels: int
+    price: int
+    price_list: str
+    retry_of: str | None = None
+
+
+class SeparationStarted(Event, frozen=True):
+    """A worker claimed the job as this attempt (1, 2, ...)."""
+
+    user_id: str
+    attempt: int
+    worker: str
+
+
+class StageRecorded(Event, frozen=True):
+    """A stage of the worker's pipeline ended after that many milliseconds."""
+
+    user_id: str
+    attempt: int
+    stage: str
+    milliseconds: int
+
+
+class StemFile(Struct, frozen=True):
+    """A finished stem in storage. peak: largest absolute sample before encoding."""
+
+    name: str
+    key: str
+    bytes: int
+    media_type: str
+    peak: float = 0.0
+
+
+class SeparationCompleted(Event, frozen=True):
+    """The stems that count. gain_db: the one gain common to all stems (0 unless one clipped)."""
+
+    user_id: str
+    attempt: int
+    stems: tuple[StemFile, ...]
+    gain_db: float
+
+
+class SeparationFailed(Event, frozen=True):
+    """The job ended without stems; its credits are released in the same transaction."""
+
+    user_id: str
+    attempt: int
+    stage: str
+    code: str
+    detail: str
+
+
+class SeparationCancelled(Event, frozen=True):
+    """The user took the request back; its credits are released in the same transaction."""
+
+    user_id: str
+    reason: str
+
+
+# --- state ------------------------------------------------------------------------------
+
+ABSENT, QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED = (
+    "absent", "queued", "running", "completed", "failed", "cancelled",
+)  # fmt: skip
+OPEN = (QUEUED, RUNNING)
+STAGES = ("download", "probe", "decode", "separate", "encode", "upload")
+
+
+class JobState(Struct):
+    """status is one of the constants above; request is what was asked for."""
+
+    status: str = ABSENT
+    request: SeparationRequested | None = None
+    attempt: int = 0
+    worker: str = ""
+
+    @property
+    def asked(self) -> SeparationRequested:
+        """The request. Raises NotFound when the job does not exist."""
+        if self.request is None:
+            raise NotFound("No such job.")
+        return self.request
+
+
+def evolve(state: JobState, event: Event) -> JobState:
+    """Fold one event."""
+    match event:
+        case StageRecorded():
+            pass
+        case SeparationRequested():
+            state.status, state.request = QUEUED, event
+        case SeparationStarted():
+            state.status, state.attempt, state.worker = RUNNING, event.attempt, event.worker
+        case SeparationCompleted():
+            state.status = COMPLETED
+        case SeparationFailed():
+            state.status = FAILED
+        case SeparationCancelled():
+            state.status = CANCELLED
+    return state
+
+
+EVENTS = (
+    SeparationRequested, SeparationStarted, StageRecorded,
+    SeparationCompleted, SeparationFailed, SeparationCancelled,
+)  # fmt: skip
+JOB = Aggregate("job", EVENTS, JobState, evolve)
+
+# --- decisions --------------------------------------------------------------------------
+
+
+def request(state: JobState, asked: SeparationRequested) -> list[Event]:
+    """Accept once; the same request again changes nothing, another one is refused."""
+    if state.request is None:
+        return [asked]
+    if _wish(state.request) != _wish(asked):
+        raise KeyReused("This Idempotency-Key began another job; send a new key.")
+    return []
+
+
+def _wish(asked: SeparationRequested) -> tuple[object, ...]:
+    return asked.user_id, asked.asset_id, asked.model, asked.stems, asked.format, asked.retry_of
+
+
+def start(state: JobState, worker: str) -> list[Event]:
+    """Claim the job as the next attempt; no events once it has ended."""
+    asked = state.asked
+    if state.status not in OPEN:
+        return []
+    return [SeparationStarted(asked.user_id, state.attempt + 1, worker)]
+
+
+def record_stage(state: JobState, attempt: int, stage: str, milliseconds: int) -> list[Event]:
+    """Note a finished stage. Raises StaleAttempt."""
+    _must_hold(state, attempt)
+    return [StageRecorded(state.asked.user_id, attempt, stage, milliseconds)]
+
+
+def complete(
+    state: JobState, attempt: int, stems: tuple[StemFile, ...], gain_db: float
+) -> list[Event]:
+    """Finish with these stems; again by the same attempt is harmless. Raises StaleAttempt."""
+    if state.status == COMPLETED and state.attempt == attempt:
+        return []
+    _must_hold(state, attempt)
+    return [SeparationCompleted(state.asked.user_id, attempt, stems, gain_db)]
+
+
+def fail(state: JobState, attempt: int | None, stage: str, code: str, detail: str) -> list[Event]:
+    """End without stems. attempt None: not a worker but the sweeper or an operator acts.
+
+    Raises StaleAttempt for a worker that no longer holds the job.
+    """
+    asked = state.asked
+    if state.status not in OPEN:
+        return []
+    if attempt is not None:
+        _must_hold(state, attempt)
+    return [SeparationFailed(asked.user_id, state.attempt, stage, code, detail)]
+
+
+def cancel(state: JobState, reason: str) -> list[Event]:
+    """Take the request back; a job that has already ended stays as it ended."""
+    asked = state.asked
+    return [SeparationCancelled(asked.user_id, reason)] if state.status in OPEN else []
+
+
+def owned(state: JobState, user_id: str) -> JobState:
+    """The state, if it is that user's. Raises NotFound: a stranger learns nothing."""
+    if state.asked.user_id != user_id:
+        raise NotFound("No such job.")
+    return state
+
+
+def _must_hold(state: JobState, attempt: int) -> None:
+    if state.status != RUNNING or state.attempt != attempt:
+        raise StaleAttempt(
+            f"Attempt {attempt} no longer holds this job (it is {state.status}, "
+            f"attempt {state.attempt}); its result is discarded."
+        )

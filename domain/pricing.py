@@ -1,0 +1,31 @@
+"""What a separation would give and cost: the one decision behind quotes and jobs."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from domain.audio import Audio, format_for
+from domain.catalog import Catalog
+
+
+class Offer(Struct, frozen=True):
+    """price: credits, by the price list of that version."""
+
+    model: str
+    stems: tuple[str, ...]
+    format: str
+    price: int
+    price_list: str
+
+
+def offer(
+    catalog: Catalog, audio: Audio, model: str, stems: tuple[str, ...], format_name: str
+) -> Offer:
+    """The offer for that audio; no stem named: all of the model's.
+
+    Raises UnknownModel, UnknownStem or UnsupportedFormat.
+    """
+    given = catalog.stems(model, stems)
+    chosen = format_for(format_name, audio.rate)
+    price = catalog.price(model, audio.samples, audio.rate)
+    return Offer(model, given, chosen.name, price, catalog.price_list)
