@@ -1,0 +1,44 @@
+"""What may happen: one frozen Struct and one handler function per command.
+
+A handler loads one or two streams, lets ``domain`` decide, and appends the events. It
+writes nothing else, so a command is committed wholly or not at all, and whatever must
+follow is woken by the commit itself.
+"""
+
+from __future__ import annotations
+
+from commands.dispatch import Context, Position, execute
+from commands.separations import (
+    CancelSeparation,
+    CompleteSeparation,
+    FailSeparation,
+    RecordStage,
+    RequestSeparation,
+    StartSeparation,
+)
+from commands.uploads import (
+    AbortUpload,
+    CompleteUpload,
+    InitializeUpload,
+    RecordProbe,
+    RejectAsset,
+)
+from commands.users import SignUp
+
+__all__ = [
+    "AbortUpload",
+    "CancelSeparation",
+    "CompleteSeparation",
+    "CompleteUpload",
+    "Context",
+    "FailSeparation",
+    "InitializeUpload",
+    "Position",
+    "RecordProbe",
+    "RecordStage",
+    "RejectAsset",
+    "RequestSeparation",
+    "SignUp",
+    "StartSeparation",
+    "execute",
+]

@@ -1,0 +1,90 @@
+"""From a command to its handler, with a bounded number of tries when others win a stream."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from commands.ports import Clock, EventStore, Ids, Pause, Sealer
+from domain.catalog import Catalog
+from domain.commit import Append, Meta
+from domain.errors import Conflict
+
+TRIES = 8
+
+
+class Command(Struct, frozen=True):
+    """A wish, in the imperative. Subclasses are the names of the API."""
+
+
+class Position(Struct, frozen=True):
+    """Where a command left a stream; a query given it answers at least that new."""
+
+    stream: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything that a handler may use. signup_grant: credits given to a new user."""
+
+    store: EventStore
+    clock: Clock
+    ids: Ids
+    sealer: Sealer
+    catalog: Catalog
+    signup_grant: int = 600
+    pause: Pause = time.sleep
+    random: random.Random = field(default_factory=random.Random)
+
+    def commit(self, meta: Meta, *appends: Append) -> tuple[Position, ...]:
+        """Append those that have events, all in one transaction; where every stream now is."""
+        to_write = [a for a in appends if a.events]
+        if to_write:
+            self.store.append(to_write, meta)
+        return tuple(Position(a.onto.tip.stream, a.onto.version + len(a.events)) for a in appends)
+
+
+Handler = Callable[[Context, Any, Meta], tuple[Position, ...]]
+C = TypeVar("C", bound=Command)
+
+_handlers: dict[type[Command], Handler] = {}
+
+
+def handles(
+    command: type[C],
+) -> Callable[
+    [Callable[[Context, C, Meta], tuple[Position, ...]]],
+    Callable[[Context, C, Meta], tuple[Position, ...]],
+]:
+    """Register the one handler of a command."""
+
+    def register(
+        handler: Callable[[Context, C, Meta], tuple[Position, ...]],
+    ) -> Callable[[Context, C, Meta], tuple[Position, ...]]:
+        _handlers[command] = handler
+        return handler
+
+    return register
+
+
+def execute(context: Context, command: Command, meta: Meta) -> tuple[Position, ...]:
+    """Run a command; the first position is the command's own stream.
+
+    When another writer wins, load and decide again, up to TRIES times with jittered
+    waits (full jitter, doubling from 10 ms), then raise Conflict.
+    """
+    handler = _handlers[type(command)]
+    for attempt in range(TRIES):
+        try:
+            return handler(context, command, meta)
+        except Conflict:
+            if attempt == TRIES - 1:
+                raise
+        context.pause(context.random.uniform(0, 0.01 * 2**attempt))
+    raise AssertionError("unreachable")

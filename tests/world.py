@@ -1,0 +1,135 @@
+"""The whole system in one process, in memory: for property tests and simulations."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from commands import (
+    CompleteUpload,
+    Context,
+    InitializeUpload,
+    Position,
+    RecordProbe,
+    RequestSeparation,
+    SignUp,
+    execute,
+)
+from commands.dispatch import Command
+from domain import ids
+from domain.audio import Audio
+from domain.catalog import Catalog, Limits, Model
+from domain.commit import Commit, Meta
+from domain.credits import CREDITS, CreditState
+from domain.job import JOB, JobState
+from infra.event_store.memory import MemoryStore
+from infra.memory_rows import MemoryGenerations, MemoryRows
+from projections.catch_up import Reading
+
+CATALOG = Catalog(
+    models={
+        "two": Model("two", "Two stems", ("vocals", "accompaniment")),
+        "four": Model("four", "Four stems", ("vocals", "drums", "bass", "other"), "1.5", True),
+    },
+    default_model="two",
+    limits=Limits(max_seconds=600, max_bytes=1_000_000),
+    price_list="test",
+)
+
+
+class StillClock:
+    """A clock that tests move by hand."""
+
+    def __init__(self, time: int = 1_700_000_000_000) -> None:
+        self.time = time
+
+    def now(self) -> int:
+        """See Clock."""
+        return self.time
+
+
+class SeededIds:
+    """Ids that are the same in every run of a seed."""
+
+    def __init__(self, clock: StillClock, seed: int) -> None:
+        self._clock, self._random = clock, random.Random(seed)
+
+    def fresh(self, prefix: str) -> str:
+        """See Ids."""
+        return ids.fresh(prefix, self._clock.now(), self._random.randbytes(10))
+
+
+class PlainSealer:
+    """Marks what would be sealed."""
+
+    def seal(self, user_id: str, place: tuple[str, int, str], text: str) -> str:
+        """See Sealer."""
+        return f"sealed:{text}"
+
+
+@dataclass
+class World:
+    """Commands and reads over one memory store."""
+
+    seed: int = 0
+    clock: StillClock = field(default_factory=StillClock)
+    store: Any = None
+    grant: int = 600
+    pause: Callable[[float], Any] = lambda _: None
+
+    def __post_init__(self) -> None:
+        self.store = self.store or MemoryStore(self.clock)
+        self.rows = MemoryRows()
+        self.generations = MemoryGenerations()
+        self.context = Context(
+            self.store,
+            self.clock,
+            SeededIds(self.clock, self.seed),
+            PlainSealer(),
+            CATALOG,
+            self.grant,
+            pause=self.pause,
+            random=random.Random(self.seed),
+        )
+
+    @property
+    def reading(self) -> Reading:
+        """Store, rows and generations."""
+        return Reading(self.store, self.rows, self.generations)
+
+    def do(self, command: Command, cmd: str | None = None) -> tuple[Position, ...]:
+        """Execute a command under a fresh command id."""
+        return execute(self.context, command, Meta(cmd or self.context.ids.fresh("cmd"), "test"))
+
+    def sign_up(self, user: str = "u") -> str:
+        """A user with the signup grant."""
+        self.do(SignUp(user, "development", f"{user}@example.com"))
+        return user
+
+    def ready_asset(self, user: str = "u", asset: str = "a", seconds: int = 10) -> str:
+        """An upload that was probed: stereo at 44.1 kHz."""
+        self.do(InitializeUpload(user, asset, "song.mp3", "audio/mpeg", 1000, 8 << 20, "k", "up"))
+        self.do(CompleteUpload(user, asset, 1000, "etag"))
+        self.do(RecordProbe(asset, Audio(44100 * seconds, 44100, 2), "mp3", "mp3"))
+        return asset
+
+    def queued_job(self, job: str = "j", user: str = "u", asset: str = "a") -> str:
+        """A job that no worker has claimed."""
+        self.do(RequestSeparation(user, job, asset, "two", "flac"))
+        return job
+
+    def job(self, job: str = "j") -> JobState:
+        """The job's state."""
+        state: JobState = self.store.load(JOB, JOB.stream(job)).state
+        return state
+
+    def account(self, user: str = "u") -> CreditState:
+        """The account's state."""
+        state: CreditState = self.store.load(CREDITS, CREDITS.stream(user)).state
+        return state
+
+    def commits(self) -> list[Commit]:
+        """Every commit."""
+        return list(self.store.scan())
