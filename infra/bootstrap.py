@@ -1,0 +1,142 @@
+"""The composition root: settings in, working parts out. Nothing else knows how parts fit."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from commands import Context
+from domain.catalog import Catalog, Limits
+from infra.bus import Bus
+from infra.clock import SystemClock, SystemIds
+from infra.event_store.dynamodb import DynamoDBStore
+from infra.identity import Identity
+from infra.keys import KeyFiles
+from infra.objects import S3_CONFIG, Objects
+from infra.operations import DynamoDBOperations
+from infra.personal import PersonalFields
+from infra.queue import Queue
+from infra.rows import DynamoDBRows
+from infra.settings import Settings
+from projections.catch_up import Reading
+
+PRICE_LIST = "2026-11"
+DEFAULT_MODEL = "spleeter-2stems"
+
+_CONFIG = Config(
+    retries={"mode": "standard", "max_attempts": 5},
+    connect_timeout=5,
+    read_timeout=30,
+    max_pool_connections=32,
+)
+
+
+@dataclass(frozen=True)
+class Application:
+    """Every part, made when it is first asked for; a process makes only what it needs.
+
+    process: names this process's journal on the local stack.
+    """
+
+    settings: Settings
+    process: str = "main"
+
+    @cached_property
+    def clock(self) -> SystemClock:
+        """Time."""
+        return SystemClock()
+
+    @cached_property
+    def ids(self) -> SystemIds:
+        """Chance."""
+        return SystemIds(self.clock)
+
+    @cached_property
+    def store(self) -> Any:
+        """The event store; on the local stack behind the journal."""
+        store = DynamoDBStore(self.client("dynamodb"), self.settings.events_table, self.clock)
+        if self.settings.journal is None:
+            return store
+        from infra.event_store.journal import Journal, JournaledStore  # local stack only
+
+        journal = Journal(self.settings.journal, self.process)
+        return JournaledStore(store, journal, self.clock)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """What this deployment offers: the separators that are installed."""
+        from infra.separators import MODELS
+
+        limits = Limits(self.settings.max_seconds, self.settings.max_bytes)
+        return Catalog({m.name: m for m in MODELS}, DEFAULT_MODEL, limits, PRICE_LIST)
+
+    @cached_property
+    def context(self) -> Context:
+        """What command handlers work with."""
+        return Context(
+            self.store, self.clock, self.ids, self.personal, self.catalog,
+            self.settings.signup_grant,
+        )  # fmt: skip
+
+    @cached_property
+    def operations(self) -> DynamoDBOperations:
+        """The operational table."""
+        table = self.settings.operations_table
+        return DynamoDBOperations(self.client("dynamodb"), table, self.clock)
+
+    @cached_property
+    def reading(self) -> Reading:
+        """What queries and projectors work with."""
+        rows = DynamoDBRows(
+            self.settings.read_models_table, self.region, os.environ.get("AWS_ENDPOINT_URL")
+        )
+        return Reading(self.store, rows, self.operations)
+
+    @cached_property
+    def keys(self) -> KeyFiles:
+        """Secrets."""
+        return KeyFiles(self.settings.keys)
+
+    @cached_property
+    def personal(self) -> PersonalFields:
+        """Personal fields."""
+        return PersonalFields(self.keys)
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Access tokens."""
+        return Identity(self.keys, self.settings, self.clock)
+
+    @cached_property
+    def objects(self) -> Objects:
+        """The media bucket."""
+        import aioboto3
+
+        signer = self.client("s3", S3_CONFIG)
+        return Objects(
+            aioboto3.Session(), signer, self.settings.media_bucket, self.settings.presign_seconds
+        )
+
+    @cached_property
+    def bus(self) -> Bus:
+        """Doorbells out."""
+        return Bus(self.client("events"), self.settings.event_bus)
+
+    def queue(self, name: str) -> Queue:
+        """``separation``, ``probe`` or ``projections``; with ``_dlq`` its dead letters."""
+        field = name if name.endswith("_dlq") else f"{name}_queue"
+        return Queue(self.client("sqs"), getattr(self.settings, field))
+
+    @property
+    def region(self) -> str:
+        """The AWS region."""
+        return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+    def client(self, service: str, config: Config = _CONFIG) -> Any:
+        """A low-level boto3 client of its own; thread-safe."""
+        return boto3.session.Session(region_name=self.region).client(service, config=config)

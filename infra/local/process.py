@@ -1,0 +1,116 @@
+"""Child processes that never outlive us."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+_LEASH = Path(__file__).with_name("leash.py")
+_ROTATE_BYTES = 16 * 1024 * 1024
+_POLL_SECONDS = 0.02
+
+
+def leashed(argv: Sequence[str]) -> list[str]:
+    """``argv`` such that the program dies, by SIGKILL, with the thread that starts it.
+
+    Linux sends the signal when the starting *thread* ends, so start it from one that lives as
+    long as the program should. Grandchildren are not covered: whoever starts one leashes it too.
+    """
+    return [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid()), *argv]
+
+
+def spawn(argv: Sequence[str], env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start ``argv`` on a leash, in a session of its own, writing to the end of ``log``.
+
+    The own session keeps a terminal's Ctrl-C away from the child: whoever spawned it stops it,
+    in order. Raises RuntimeError off the main thread, see ``leashed``.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("children are started from the main thread, or they die with a thread")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    _rotate(log)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            leashed(argv),
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def exited(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the process has ended; if so, what it left in its process group is killed.
+
+    The group is killed before the leader is reaped: afterwards its number may be a stranger's.
+    """
+    if process.returncode is not None:
+        return True
+    ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if ended is None:
+        return False
+    _kill_group(process)
+    process.wait()
+    return True
+
+
+def terminate(
+    process: subprocess.Popen[bytes], grace: float, hurry: Callable[[], bool] = lambda: False
+) -> bool:
+    """SIGTERM, then SIGKILL to the whole group after ``grace`` seconds or once ``hurry()``.
+
+    Returns whether the process went by itself.
+    """
+    if exited(process):
+        return True
+    process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + grace
+    while not exited(process):
+        if time.monotonic() >= deadline or hurry():
+            _kill_group(process)
+            process.wait()
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def how_it_ended(returncode: int) -> str:
+    """A return code in words: ``exit code 1`` or ``SIGKILL``."""
+    if returncode >= 0:
+        return f"exit code {returncode}"
+    try:
+        return signal.Signals(-returncode).name
+    except ValueError:
+        return f"signal {-returncode}"
+
+
+def last_lines(log: Path, count: int = 5) -> str:
+    """The end of a log, for an error message; empty when there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4096))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join([line for line in lines if line.strip()][-count:])
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    # The leader is not reaped yet, dead or alive, so the group still exists.
+    os.killpg(process.pid, signal.SIGKILL)
+
+
+def _rotate(log: Path) -> None:
+    """Keep one older file, so that logs of a stack that runs for weeks stay bounded."""
+    try:
+        if log.stat().st_size > _ROTATE_BYTES:
+            log.replace(log.with_suffix(log.suffix + ".1"))
+    except FileNotFoundError:
+        pass

@@ -1,0 +1,293 @@
+"""The whole local stack as one thing to start and stop; ``up``, ``demo`` and tests use it.
+
+Start: lock the data directory, start the emulator, provision it from ``template.yaml``, give
+back to it what the journal knows and it lost, bring all rows up to date, start the
+components, wait until the API is ready. Stop: the reverse. Nothing that was acknowledged is
+lost by ``kill``, which is what ``kill -9`` of every process does.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+import projections
+from infra.bootstrap import Application
+from infra.event_store import replay
+from infra.local.emulator import Emulator
+from infra.local.errors import LocalStackError, PortInUse
+from infra.local.lock import DataLock
+from infra.local.process import last_lines
+from infra.local.provision import Resources, provision
+from infra.local.signals import StopSignals
+from infra.local.supervisor import Component, Ended, Supervisor, to_stderr
+from infra.settings import Settings, from_environment, to_environment
+from projections.catch_up import sweep
+
+HOST = "127.0.0.1"
+ENVIRONMENT = "environment.json"
+"""In the data directory while the stack runs: the variables that operator commands need."""
+
+# On a laptop Ctrl-C should not wait for a song: the job goes on after the next start.
+_DRAIN_SECONDS = 5
+# A component hears of SIGTERM when its long poll ends.
+_POLL_SECONDS = 1
+_READY_SECONDS = 60.0
+
+Step = Callable[[str], None]
+
+
+class LocalStack:
+    """One stack on ``data``. port: the API's, None for a free one.
+
+    settings: ``SPLITSOUND_*`` variables that differ from the defaults, without the prefix.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        port: int | None = None,
+        workers: int = 1,
+        settings: Mapping[str, str] | None = None,
+        report: Callable[[str], None] = to_stderr,
+    ) -> None:
+        self.data = data.resolve()
+        self.logs = self.data / "logs"
+        self.environment: dict[str, str] = {}
+        self.api_url = ""
+        self.emulator = Emulator(self.data, report=report)
+        self.supervisor = Supervisor([], self.logs, report)
+        self._lock = DataLock(self.data)
+        self._holding = False
+        self._port = port
+        self._workers = workers
+        self._settings = dict(settings or {})
+        self._report = report
+
+    @property
+    def storage_url(self) -> str:
+        """Where S3 and the rest of the emulated cloud answer."""
+        return self.emulator.access.endpoint
+
+    @property
+    def journal(self) -> Path:
+        """The directory of the journal: together with ``keys`` it is all that must be kept."""
+        return self.data / "journal"
+
+    def start(self, step: Step = lambda _: None) -> None:
+        """Bring everything up; ``step`` hears what is being done.
+
+        Raises LocalStackError; then, as on any other exception, nothing is left running.
+        """
+        # Outside the try: whoever holds the directory must not be disturbed.
+        self._lock.acquire()
+        self._holding = True
+        try:
+            self._start(step)
+        except BaseException:
+            self.stop(hurry=lambda: True)
+            raise
+
+    def _start(self, step: Step) -> None:
+        port = free_port(self._port)
+        step("starting the embedded cloud")
+        access = self.emulator.start()
+        step("creating tables, queues, bus and bucket")
+        self.environment = self._variables(access.environment(), provision(access), port)
+        self._recover(step)
+        step("starting the components")
+        self.api_url = f"http://{HOST}:{port}"
+        self.supervisor = Supervisor(self._components(), self.logs, self._report)
+        self.supervisor.start()
+        step("waiting for the API")
+        self._await_ready(port)
+        self._publish()
+
+    def _variables(
+        self, cloud: Mapping[str, str], resources: Resources, port: int
+    ) -> dict[str, str]:
+        # SPLITSOUND_* of the shell may tune the stack, but never name another stack's parts.
+        tuned = {k: v for k, v in cloud.items() if k.startswith("SPLITSOUND_")}
+        defaults = {
+            "SPLITSOUND_DRAIN_SECONDS": str(_DRAIN_SECONDS),
+            "SPLITSOUND_POLL_SECONDS": str(_POLL_SECONDS),
+        }
+        asked = {f"SPLITSOUND_{name.upper()}": value for name, value in self._settings.items()}
+        parts = msgspec.structs.asdict(resources) | {
+            "keys": self.data / "keys",
+            "journal": self.journal,
+            "work_directory": self.data / "work",
+        }
+        named = {f"SPLITSOUND_{name.upper()}": str(value) for name, value in parts.items()}
+        settings: Settings = from_environment(defaults | tuned | asked | named)
+        own = {"SPLITSOUND_API_HOST": HOST, "SPLITSOUND_API_PORT": str(port)}
+        return {**cloud, **to_environment(settings), **own}
+
+    def _recover(self, step: Step) -> None:
+        """Give the emulator what the journal has and it lost, then bring every row up to date."""
+        with adopted(self.environment):
+            # Past the journal: what it says itself need not be journaled again.
+            settings = msgspec.structs.replace(from_environment(), journal=None)
+            application = Application(settings, "up")
+            step("reading the journal")
+            replay.merge(self.journal)
+            restored = replay.restore(self.journal, application.store)
+            if restored.written:
+                self._report(f"Restored {restored.written} commits from the journal.")
+            for name, projection in projections.ALL.items():
+                step(f"bringing the read model {name} up to date")
+                sweep(projection, application.reading)
+
+    def _components(self) -> list[Component]:
+        workers = [f"worker-{n}" for n in range(1, self._workers + 1)]
+        names = {"relay": "relay", "projector": "projector", "sweeper": "sweeper"}
+        names |= dict.fromkeys(workers, "worker") | {"api": "api"}
+        grace = {"worker": float(self.environment["SPLITSOUND_DRAIN_SECONDS"]) + 10.0}
+        return [
+            Component(
+                name,
+                # -P: a file of the current directory must not stand in for a module of ours.
+                [sys.executable, "-P", "-m", f"handlers.{package}"],
+                self.environment | {"PYTHONUNBUFFERED": "1"},
+                grace.get(package, 10.0),
+            )
+            for name, package in names.items()
+        ]
+
+    def _await_ready(self, port: int) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while not is_ready(port):
+            self.supervisor.tend()
+            if not self.emulator.running():
+                raise LocalStackError(f"The emulator ended; see {self.emulator.log}.")
+            if time.monotonic() > deadline:
+                log = self.logs / "api.log"
+                raise LocalStackError(
+                    f"The API is not ready after {_READY_SECONDS:g} s; see {log}:\n"
+                    f"{last_lines(log)}"
+                )
+            time.sleep(0.05)
+
+    def _publish(self) -> None:
+        shared = {
+            name: value
+            for name, value in self.environment.items()
+            if name.startswith(("AWS_", "SPLITSOUND_"))
+        }
+        draft = self.data / (ENVIRONMENT + ".tmp")
+        # It holds the emulator's keys.
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(shared)))
+        draft.replace(self.data / ENVIRONMENT)
+        self._lock.publish({"api": self.api_url, "storage": self.storage_url})
+
+    def run(self, signals: StopSignals) -> Ended:
+        """Keep everything running until a signal comes or the emulator ends."""
+        return self.supervisor.run(signals, self.emulator.running)
+
+    def stop(self, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Stop everything in order and give the data directory back; harmless when stopped."""
+        if not self._holding:
+            return
+        self.supervisor.stop(hurry)
+        self.emulator.stop(hurry=hurry)
+        (self.data / ENVIRONMENT).unlink(missing_ok=True)
+        self._lock.release()
+        self._holding = False
+
+    def kill(self) -> None:
+        """SIGKILL every process at once, as a power cut would; the directory is free again."""
+        pids = [*self.supervisor.pids.values(), self.emulator.pid]
+        for pid in filter(None, pids):
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        self.stop(hurry=lambda: True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def free_port(port: int | None, preferred: int | None = None) -> int:
+    """``port`` if nobody listens there, else PortInUse; for None ``preferred`` or any free one."""
+    if port is not None:
+        if not _claimable(port):
+            raise PortInUse(
+                f"Port {port} on {HOST} is in use: stop what listens there, or choose another "
+                "one with --port."
+            )
+        return port
+    if preferred is not None and _claimable(preferred):
+        return preferred
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        chosen: int = probe.getsockname()[1]
+        return chosen
+
+
+def _claimable(port: int) -> bool:
+    with socket.socket() as probe:
+        # As a server does, else connections that are still closing would look like a listener.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def is_ready(port: int, path: str = "/readyz") -> bool:
+    """Whether the API on that port says that it is ready."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+@contextmanager
+def adopted(environment: Mapping[str, str]) -> Iterator[None]:
+    """Let this process's AWS and settings variables be those of a stack, for a while.
+
+    boto3 and pynamodb read credentials from the environment and from nowhere else of ours.
+    """
+    before = dict(os.environ)
+    adopt(environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def adopt(environment: Mapping[str, str]) -> None:
+    """The same for good, in a process that serves one stack only."""
+    for name in [n for n in os.environ if n.startswith(("AWS_", "SPLITSOUND_"))]:
+        del os.environ[name]
+    os.environ.update(environment)
+
+
+def environment_of(data: Path) -> dict[str, Any]:
+    """The variables of the stack that runs on ``data``; empty when none is known."""
+    try:
+        return msgspec.json.decode((data / ENVIRONMENT).read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError):
+        return {}

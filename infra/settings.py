@@ -1,0 +1,84 @@
+"""Settings from the environment; one Struct, read once, wrong values named clearly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from domain.errors import Invalid
+
+PREFIX = "SPLITSOUND_"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Each field is read from ``SPLITSOUND_<FIELD>``; AWS's own variables stay AWS's.
+
+    Table, bus, queue and bucket names are the template's outputs. identity: ``development``
+    lets anyone sign in with any address and must never face the internet.
+    """
+
+    events_table: str
+    read_models_table: str
+    operations_table: str
+    event_bus: str
+    separation_queue: str
+    separation_dlq: str
+    probe_queue: str
+    probe_dlq: str
+    projections_queue: str
+    projections_dlq: str
+    media_bucket: str
+    keys: Path
+    journal: Path | None = None
+    identity: str = "development"
+    issuer: str = "splitsound"
+    audience: str = "splitsound-api"
+    access_token_seconds: int = 900
+    presign_seconds: int = 3600
+    allowed_origins: str = "*"
+    signup_grant: int = 600
+    max_seconds: int = 3 * 3600
+    max_bytes: int = 4 * 1024**3
+    visibility_seconds: int = 60
+    stale_seconds: int = 20
+    sweep_seconds: int = 60
+    drain_seconds: int = 100
+    poll_seconds: int = 5
+    work_directory: Path | None = None
+    log_level: str = "info"
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Raises Invalid naming each variable that is missing or malformed."""
+    given = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX)
+    }
+    missing = [
+        PREFIX + f.name.upper()
+        for f in msgspec.structs.fields(Settings)
+        if f.required and f.name not in given
+    ]
+    if missing:
+        raise Invalid(f"Set {', '.join(missing)} (`splitsound up` does it for the local stack).")
+    try:
+        return msgspec.convert(given, Settings, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"A {PREFIX}* variable is malformed: {error}.") from error
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """The variables that give these settings back."""
+    values = msgspec.structs.asdict(settings)
+    return {PREFIX + k.upper(): str(v) for k, v in values.items() if v is not None}
+
+
+def _path(expected: type, value: object) -> object:
+    if expected is Path:
+        return Path(str(value))
+    raise NotImplementedError(expected)

@@ -1,0 +1,140 @@
+"""Merging and restoring the journal, and a writer killed for real."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.errors import HistoryBroken, Invalid
+from infra.event_store.dynamodb import DynamoDBStore
+from infra.event_store.memory import MemoryStore
+from infra.event_store.replay import merge, restore
+from infra.event_store.transfer import Imported
+from infra.local.emulator import Emulator
+from tests.infra.event_store.notebook import (
+    SetClock,
+    write,
+    write_together,
+)
+from tests.infra.event_store.test_journal import Killed, hashes, journaled
+
+
+class TestMerge:
+    def fill(self, directory: Path) -> set[bytes]:
+        memory = MemoryStore(SetClock())
+        stores = [journaled(memory, directory, name) for name in ("api", "worker")]
+        for number in range(6):
+            write_together(stores[number % 2], ["notes-a", "notes-b"])
+        for store in stores:
+            store._journal.close()
+        return {c.hash for c in memory.scan()}
+
+    def test_one_ordered_file_remains(self, tmp_path: Path) -> None:
+        wanted = self.fill(tmp_path)
+        end = merge(tmp_path)
+        assert [p.name for p in tmp_path.iterdir()] == ["merged.jsonl"]
+        assert (end.commits, end.streams) == (12, 2)
+        assert hashes(tmp_path) == wanted
+        once = (tmp_path / "merged.jsonl").read_bytes()
+        merge(tmp_path)
+        assert (tmp_path / "merged.jsonl").read_bytes() == once
+
+    def test_an_empty_directory_merges(self, tmp_path: Path) -> None:
+        assert merge(tmp_path / "new").commits == 0
+
+    def test_a_crash_before_the_old_files_go_loses_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wanted = self.fill(tmp_path)
+
+        def crash(*_: Any) -> None:
+            raise Killed
+
+        for name in ("replace", "unlink"):
+            with monkeypatch.context() as patch:
+                patch.setattr(Path, name, crash)
+                with pytest.raises(Killed):
+                    merge(tmp_path)
+            assert hashes(tmp_path) == wanted
+        merge(tmp_path)
+        assert hashes(tmp_path) == wanted
+
+    def test_two_commits_at_one_place_are_never_chosen_between(self, tmp_path: Path) -> None:
+        for name in ("api", "worker"):
+            store = journaled(MemoryStore(SetClock()), tmp_path, name)
+            write(store, "notes-a", name)
+            store._journal.close()
+        with pytest.raises(HistoryBroken, match=r"notes-a version 1: .* hold different commits"):
+            merge(tmp_path)
+        assert len(list(tmp_path.glob("*.jsonl"))) == 2
+
+    def test_a_cut_merged_file_is_an_error(self, tmp_path: Path) -> None:
+        self.fill(tmp_path)
+        merge(tmp_path)
+        file = tmp_path / "merged.jsonl"
+        lines = file.read_bytes().splitlines(keepends=True)
+        file.write_bytes(b"".join(lines[:-1]))
+        with pytest.raises(Invalid, match="it is cut"):
+            merge(tmp_path)
+
+    def test_restore_writes_what_is_lacking_and_only_that(
+        self, tmp_path: Path, emulator: Emulator, table: str
+    ) -> None:
+        wanted = self.fill(tmp_path)
+        store = DynamoDBStore(emulator.access.client("dynamodb"), table, SetClock())
+        assert restore(tmp_path, store) == Imported(12, 0)
+        assert {c.hash for c in store.scan()} == wanted
+        assert {c.origin for c in store.scan()} == {"journal"}
+        write(store, "notes-a", "unjournaled")
+        assert restore(tmp_path, store) == Imported(0, 12)
+
+    def test_restore_refuses_another_history(self, tmp_path: Path) -> None:
+        self.fill(tmp_path)
+        memory = MemoryStore(SetClock())
+        write(memory, "notes-a", "other")
+        with pytest.raises(HistoryBroken, match="another history"):
+            restore(tmp_path, memory)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from infra.event_store.journal import Journal, JournaledStore
+from infra.event_store.memory import MemoryStore
+from infra.event_store.replay import restore
+from tests.infra.event_store.notebook import SetClock, write_together
+
+directory, clock = Path(sys.argv[1]), SetClock()
+memory = MemoryStore(clock)
+restore(directory, memory)
+store = JournaledStore(memory, Journal(directory, sys.argv[2]), clock)
+while True:
+    for commit in write_together(store, ["notes-a", "notes-b"], "x" * 3000):
+        sys.stdout.write(commit.hash.hex() + "\\n")
+    sys.stdout.flush()
+"""
+
+
+def test_kill_9_at_any_moment_loses_no_acknowledged_commit(tmp_path: Path) -> None:
+    acknowledged: set[bytes] = set()
+    for round_ in range(6):
+        command = [sys.executable, "-c", WRITER, str(tmp_path), "api"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            told = [writer.stdout.readline() for _ in range(20)]
+            timer = threading.Timer(0.013 * round_, writer.send_signal, (signal.SIGKILL,))
+            timer.start()
+            told += writer.stdout.readlines()
+            timer.join()
+        whole = [line for line in told if line.endswith(b"\n")]
+        assert len(whole) >= 20
+        acknowledged |= {bytes.fromhex(line.decode().strip()) for line in whole}
+        assert acknowledged <= hashes(tmp_path)
+        if round_ % 2:
+            merge(tmp_path)
