@@ -1,0 +1,180 @@
+"""The read-model table: pk ``generation#stream``, sk ``head`` or ``line#<version>``.
+
+Index ``by_owner`` lists a user's heads, ``by_status`` lists heads across users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.exceptions import DoesNotExist, PutError, PynamoDBException
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
+from pynamodb.models import Model
+
+from domain.errors import Unavailable
+from infra.cursors import decode_cursor, encode_cursor
+from projections.ports import HEAD, Page, Row
+
+
+class _ByOwner(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]  # pynamodb's
+    class Meta:
+        index_name = "by_owner"
+        projection = AllProjection()
+
+    owner = UnicodeAttribute(hash_key=True)
+    sort = UnicodeAttribute(range_key=True)
+
+
+class _ByStatus(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]  # pynamodb's
+    class Meta:
+        index_name = "by_status"
+        projection = AllProjection()
+
+    status = UnicodeAttribute(hash_key=True)
+    sort = UnicodeAttribute(range_key=True)
+
+
+class _Row(Model):
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    v = NumberAttribute()
+    body = UnicodeAttribute()
+    owner = UnicodeAttribute(null=True)
+    sort = UnicodeAttribute(null=True)
+    status = UnicodeAttribute(null=True)
+    by_owner: _ByOwner
+    by_status: _ByStatus
+
+
+def _bound_model(table: str, region: str, host: str | None) -> type[_Row]:
+    """pynamodb keeps the table in the class: one class per table."""
+    meta = type("Meta", (), {"table_name": table, "region": region, "host": host})
+    body = {"Meta": meta, "by_owner": _ByOwner(), "by_status": _ByStatus()}
+    return type("ReadModelRow", (_Row,), body)
+
+
+class DynamoDBRows:
+    """Rows (see projections.ports) on DynamoDB by pynamodb."""
+
+    def __init__(self, table: str, region: str, host: str | None = None) -> None:
+        self._model = _bound_model(table, region, host)
+
+    def head(self, generation: str, stream: str) -> Row | None:
+        """See Rows."""
+        try:
+            return _from_item(self._model.get(_pk(generation, stream), HEAD, consistent_read=True))
+        except DoesNotExist:
+            return None
+        except PynamoDBException as error:
+            raise _unavailable(error) from error
+
+    def write(self, head: Row, lines: Sequence[Row], expected: int) -> bool:
+        """See Rows."""
+        model = self._model
+        free = model.pk.does_not_exist() if expected == 0 else model.v == expected
+        try:
+            with model.batch_write() as batch:
+                for row in lines:
+                    batch.save(self._to_item(row))
+            self._to_item(head).save(condition=free)
+        except PutError as error:
+            if error.cause_response_code == "ConditionalCheckFailedException":
+                return False
+            raise _unavailable(error) from error
+        except PynamoDBException as error:
+            raise _unavailable(error) from error
+        return True
+
+    def lines(self, generation: str, stream: str, limit: int, cursor: str | None = None) -> Page:
+        """See Rows."""
+        return self._page(
+            lambda start: self._model.query(
+                _pk(generation, stream),
+                self._model.sk.startswith("line#"),
+                scan_index_forward=False,
+                consistent_read=True,
+                limit=limit,
+                last_evaluated_key=start,
+            ),
+            cursor,
+        )
+
+    def owned(self, generation: str, owner: str, limit: int, cursor: str | None = None) -> Page:
+        """See Rows. The index is eventually consistent."""
+        return self._page(
+            lambda start: self._model.by_owner.query(
+                _indexed(generation, owner),
+                scan_index_forward=False,
+                limit=limit,
+                last_evaluated_key=start,
+            ),
+            cursor,
+        )
+
+    def with_status(self, generation: str, status: str) -> Iterator[Row]:
+        """See Rows. The index is eventually consistent."""
+        try:
+            for item in self._model.by_status.query(_indexed(generation, status)):
+                yield _from_item(item)
+        except PynamoDBException as error:
+            raise _unavailable(error) from error
+
+    def drop(self, generation: str) -> int:
+        """See Rows. Scans the table for the generation's keys."""
+        count = 0
+        with self._model.batch_write() as batch:
+            for item in self._model.scan(self._model.pk.startswith(generation + "#")):
+                batch.delete(item)
+                count += 1
+        return count
+
+    def _page(self, query: Any, cursor: str | None) -> Page:
+        try:
+            results = query(decode_cursor(cursor))
+            rows = [_from_item(item) for item in results]
+            return Page(rows, encode_cursor(results.last_evaluated_key))
+        except PynamoDBException as error:
+            raise _unavailable(error) from error
+
+    def _to_item(self, row: Row) -> _Row:
+        return self._model(
+            _pk(row.generation, row.stream),
+            row.key,
+            v=row.version,
+            body=row.body,
+            owner=_indexed(row.generation, row.owner) if row.owner else None,
+            sort=row.sort or None,
+            status=_indexed(row.generation, row.status) if row.status else None,
+        )
+
+
+def _from_item(item: Any) -> Row:
+    generation, stream = item.pk.split("#", 1)
+    return Row(
+        generation=generation,
+        stream=stream,
+        key=item.sk,
+        version=int(item.v),
+        body=item.body,
+        owner=_bare(item.owner) or "",
+        sort=item.sort or "",
+        status=_bare(item.status),
+    )
+
+
+def _pk(generation: str, stream: str) -> str:
+    return f"{generation}#{stream}"
+
+
+def _indexed(generation: str, value: str) -> str:
+    return f"{generation}#{value}"
+
+
+def _bare(indexed: str | None) -> str | None:
+    return indexed.split("#", 1)[1] if indexed else None
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    return Unavailable(f"The read models did not answer ({error}). Try again.")

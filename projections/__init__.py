@@ -1,0 +1,19 @@
+"""What people read: one file per read model, folded from events, never edited in place.
+
+A read model is a ``Projection``: a name, a version, a pure ``apply``. ``catch_up`` brings
+one stream's rows to the stream's tip and is the only function that writes rows; the live
+projector, the sweep, a redrive and a rebuild all call it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from projections.credits import CREDITS_VIEW
+from projections.jobs import JOBS_VIEW
+from projections.library import LIBRARY_VIEW
+from projections.projection import Projection
+
+ALL: dict[str, Projection[Any]] = {p.name: p for p in (JOBS_VIEW, CREDITS_VIEW, LIBRARY_VIEW)}
+
+__all__ = ["ALL", "CREDITS_VIEW", "JOBS_VIEW", "LIBRARY_VIEW", "Projection"]

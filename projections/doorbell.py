@@ -1,0 +1,78 @@
+"""The message that a commit sends. It rings; the event store is the truth.
+
+Delivery may be duplicated, reordered or lost, so nothing may depend on it beyond waking
+up. Events ride along while they are small, to spare the reader a query.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from domain.commit import Commit
+
+SOURCE = "splitsound"
+DETAIL_TYPE = "Commit"
+# EventBridge takes 256 KB per call of up to ten entries; SQS takes 256 KB per message.
+MAX_RIDING_BYTES = 16 * 1024
+NONE_RIDE = msgspec.Raw(b"[]")
+
+
+class Doorbell(Struct, frozen=True, omit_defaults=True):
+    """Versions first..last of a stream were committed; events while they are small, else none.
+
+    types lets rules match without decoding bodies; origin marks an imported commit,
+    which must not fire workers again.
+    """
+
+    stream: str
+    first: int
+    last: int
+    types: tuple[str, ...]
+    t: int
+    actor: str = ""
+    cmd: str = ""
+    corr: str = ""
+    origin: str | None = None
+    events: msgspec.Raw = NONE_RIDE
+
+    @property
+    def category(self) -> str:
+        """``job`` of ``job-<id>``."""
+        return self.stream.partition("-")[0]
+
+    @property
+    def identity(self) -> str:
+        """``<id>`` of ``job-<id>``."""
+        return self.stream.partition("-")[2]
+
+
+class _Envelope(Struct):
+    detail: Doorbell
+
+
+def ring(commit: Commit) -> Doorbell:
+    """The doorbell of a commit."""
+    return Doorbell(
+        commit.stream, commit.first, commit.last, commit.types, commit.t,
+        commit.actor, commit.cmd, commit.corr, commit.origin,
+        riding(commit.events),
+    )  # fmt: skip
+
+
+def riding(events: str | bytes | None) -> msgspec.Raw:
+    """The events that ride along: a commit's JSON text while it is small, else none."""
+    if not isinstance(events, str) or len(events) > MAX_RIDING_BYTES:
+        return NONE_RIDE
+    return msgspec.Raw(events.encode())
+
+
+def parse(body: str | bytes) -> Doorbell:
+    """The doorbell in a queue message: the ``detail`` of an EventBridge event."""
+    return msgspec.json.decode(body, type=_Envelope).detail
+
+
+def envelope(doorbell: Doorbell) -> str:
+    """A queue message like EventBridge's, for ringing a queue directly."""
+    message = {"source": SOURCE, "detail-type": DETAIL_TYPE, "detail": doorbell}
+    return msgspec.json.encode(message).decode()

@@ -1,0 +1,77 @@
+"""How a read model is described."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from domain.aggregate import Aggregate, Recorded
+from projections.ports import HEAD, Row
+
+View = TypeVar("View", bound=Struct)
+
+
+class Index(Struct, frozen=True):
+    """How a head is found: by owner in the order of sort, or by status across owners."""
+
+    owner: str
+    sort: str
+    status: str | None = None
+
+
+@dataclass(frozen=True)
+class Projection(Generic[View]):
+    """A read model over the streams of one aggregate.
+
+    apply(view, recorded) changes the view in place and returns the lines that the event
+    adds (most models have none). It is pure: no clock, no I/O, the same rows every time.
+    version: of this code; raise it when the rows change, then rebuild.
+    """
+
+    name: str
+    version: int
+    aggregate: Aggregate  # type: ignore[type-arg]  # any state
+    view: type[View]
+    apply: Callable[[View, Recorded], list[Struct]]
+    index: Callable[[View], Index]
+
+    def covers(self, stream: str) -> bool:
+        """Whether the stream belongs to this read model."""
+        return stream.startswith(self.aggregate.category + "-")
+
+    def generation(self, number: int) -> str:
+        """The generation's name in rows, ``name@number``."""
+        return f"{self.name}@{number}"
+
+    def read(self, row: Row) -> View:
+        """The view in a head row."""
+        return msgspec.json.decode(row.body, type=self.view)
+
+    def head(self, generation: str, stream: str, version: int, view: View) -> Row:
+        """The head row that reflects ``version``."""
+        index = self.index(view)
+        return Row(
+            generation=generation,
+            stream=stream,
+            key=HEAD,
+            version=version,
+            body=msgspec.json.encode(view).decode(),
+            owner=index.owner,
+            sort=index.sort,
+            status=index.status,
+        )
+
+
+def line(generation: str, recorded: Recorded, body: Struct) -> Row:
+    """A line row; its key is its place in the stream, so that writing it again is harmless."""
+    return Row(
+        generation=generation,
+        stream=recorded.stream,
+        key=f"line#{recorded.version:012d}",
+        version=recorded.version,
+        body=msgspec.json.encode(body).decode(),
+    )

@@ -1,0 +1,112 @@
+"""What a query asks of a read model: a view and the version that it reflects.
+
+A query given the stream and version that a command returned answers from rows at least
+that new; rows that lag are caught up here, so that whoever wrote reads what they wrote.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Generic
+
+from msgspec import Struct
+
+from domain.commit import recorded
+from domain.errors import Conflict, Invalid
+from projections.catch_up import Reading, catch_up
+from projections.ports import Row
+from projections.projection import Projection, View
+
+
+class Versioned(Struct, Generic[View], frozen=True):
+    """A view, its stream, and the stream's version that it reflects."""
+
+    stream: str
+    version: int
+    view: View
+
+
+class Slice(Struct, Generic[View], frozen=True):
+    """One page of an owner's views, newest first. cursor: None at the end."""
+
+    items: list[Versioned[View]]
+    cursor: str | None
+
+
+def at_least(
+    projection: Projection[View], stream: str, reading: Reading, min_version: int = 1
+) -> Versioned[View] | None:
+    """The view at ``min_version`` or later; None when there is no such stream.
+
+    Raises Invalid when the stream has not reached that version.
+    """
+    generation = live(projection, reading)
+    head = reading.rows.head(generation, stream)
+    if head is None or head.version < min_version:
+        _follow(projection, stream, reading)
+        head = reading.rows.head(generation, stream)
+    if head is None:
+        return None
+    if head.version < min_version:
+        raise Invalid(f"{stream} is at version {head.version}; it has no {min_version} yet.")
+    return _versioned(projection, head)
+
+
+def latest(projection: Projection[View], stream: str, reading: Reading) -> Versioned[View] | None:
+    """The view at the stream's tip, for what must never look stale (money)."""
+    _follow(projection, stream, reading)
+    return at_least(projection, stream, reading)
+
+
+def folded(projection: Projection[View], stream: str, reading: Reading) -> Versioned[View] | None:
+    """The view folded from the events themselves: for the answer to a command on a short stream.
+
+    Touches no row, so that a command's answer neither waits for a projector nor races it.
+    """
+    view, version = projection.view(), 0
+    for event in recorded(projection.aggregate, reading.history.read(stream)):
+        projection.apply(view, event)
+        version = event.version
+    return Versioned(stream, version, view) if version else None
+
+
+def live(projection: Projection[View], reading: Reading) -> str:
+    """The generation that queries read. A cursor continues only in the one that it is from."""
+    return projection.generation(reading.generations.live(projection.name))
+
+
+def owned(
+    projection: Projection[View],
+    generation: str,
+    owner: str,
+    reading: Reading,
+    limit: int,
+    cursor: str | None,
+) -> Slice[View]:
+    """A page of an owner's views. The list may lag behind the events for a moment."""
+    page = reading.rows.owned(generation, owner, limit, cursor)
+    return Slice([_versioned(projection, row) for row in page.rows], page.cursor)
+
+
+def with_own_write(page: Slice[View], written: Versioned[View]) -> Slice[View]:
+    """The first page with that view in it, where the list has not caught up with it."""
+    items = list(page.items)
+    for place, item in enumerate(items):
+        if item.stream == written.stream:
+            items[place] = max(item, written, key=lambda v: v.version)
+            return Slice(items, page.cursor)
+    return Slice([written, *items], page.cursor)
+
+
+def _follow(projection: Projection[View], stream: str, reading: Reading) -> None:
+    """Catch the row up, or let the others who write it do so.
+
+    Whoever beat us twice had read the head that we lost to first, so read the events after
+    we were called: the row is as new as our own would have been.
+    """
+    with suppress(Conflict):
+        catch_up(projection, stream, reading)
+
+
+def _versioned(projection: Projection[View], row: Row) -> Versioned[View]:
+    return Versioned(row.stream, row.version, projection.read(row))

@@ -1,0 +1,219 @@
+"""Any interleaving, duplication and loss of doorbells gives the same rows."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import projections
+from commands import (
+    CancelSeparation,
+    CompleteSeparation,
+    FailSeparation,
+    RecordStage,
+    StartSeparation,
+)
+from domain.errors import SplitSoundError, Unavailable
+from domain.job import StemFile
+from handlers.projector import Projector
+from infra.memory_rows import MemoryGenerations, MemoryRows
+from projections import CREDITS_VIEW, JOBS_VIEW
+from projections.catch_up import Reading, catch_up, rebuild, sweep
+from projections.doorbell import Doorbell, envelope, parse, ring
+from projections.ports import Row
+from projections.query import at_least
+from tests.world import World
+
+STEMS = (StemFile("vocals", "k", 1, "audio/flac"),)
+
+
+def history(seed: int, steps: int = 40) -> World:
+    """A random history of three users, their uploads, jobs and credits."""
+    world, chance = World(seed=seed, grant=60), random.Random(seed)
+    for user in "uvw":
+        world.sign_up(user)
+        world.ready_asset(user, f"a{user}")
+    for step in range(steps):
+        world.clock.time += chance.randrange(5000)
+        _one_step(world, chance, step)
+    return world
+
+
+def _one_step(world: World, chance: random.Random, step: int) -> None:
+    user, job = chance.choice("uvw"), f"j{chance.randrange(6)}"
+    owned = f"{user}{job}"
+    actions: list[Any] = [
+        lambda: world.queued_job(owned, user, f"a{user}"),
+        lambda: world.do(StartSeparation(owned, f"w{step}")),
+        lambda: world.do(RecordStage(owned, world.job(owned).attempt, "decode", step)),
+        lambda: world.do(CompleteSeparation(owned, world.job(owned).attempt, STEMS, 0.0)),
+        lambda: world.do(FailSeparation(owned, None, "decode", "ffmpeg_failed", "")),
+        lambda: world.do(CancelSeparation(user, owned)),
+    ]
+    with suppress(SplitSoundError):  # refusals are part of a history; they append nothing
+        chance.choice(actions)()
+
+
+def in_order(world: World) -> dict[tuple[str, str, str], Row]:
+    """The rows that one doorbell after the other gives."""
+    rows = MemoryRows()
+    reading = Reading(world.store, rows, MemoryGenerations())
+    for projection in projections.ALL.values():
+        sweep(projection, reading)
+    return rows.rows
+
+
+class _Log:
+    def exception(self, *args: object, **kwargs: object) -> None:
+        raise AssertionError(args)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 10_000), st.randoms(use_true_random=False), st.floats(0, 1))
+def test_any_delivery_gives_the_same_rows(seed: int, chance: random.Random, loss: float) -> None:
+    world = history(seed)
+    bells = [ring(c) for c in world.commits()]
+    delivered = [b for b in bells if chance.random() > loss]
+    delivered += chance.choices(bells, k=len(bells) // 3)
+    chance.shuffle(delivered)
+    projector = Projector(projections.ALL, world.reading, _Log())
+    for bell in delivered:
+        assert projector(batch(bell)) == {"batchItemFailures": []}
+    for projection in projections.ALL.values():  # heals what was lost altogether
+        sweep(projection, world.reading)
+    assert world.rows.rows == in_order(world)
+
+
+def batch(bell: Doorbell) -> dict[str, Any]:
+    return {"Records": [{"messageId": "m", "body": envelope(bell)}]}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 10_000))
+def test_two_projectors_at_once_write_each_commit_once(seed: int, other: int) -> None:
+    """The second projector acts between any read and write of the first."""
+    world, chance = history(seed), random.Random(other)
+    bells = [ring(c) for c in world.commits()]
+    rows = _Interrupted(world.rows)
+    reading = Reading(world.store, rows, world.generations)
+
+    def interrupt() -> None:
+        bell = chance.choice(bells)
+        for projection in projections.ALL.values():
+            if projection.covers(bell.stream):
+                catch_up(projection, bell.stream, world.reading, bell)
+
+    rows.interrupt = interrupt
+    for bell in bells:
+        for projection in projections.ALL.values():
+            if projection.covers(bell.stream):
+                catch_up(projection, bell.stream, reading, bell)
+    assert world.rows.rows == in_order(world)
+
+
+class _Interrupted:
+    """Rows that let somebody else act before each write."""
+
+    def __init__(self, rows: MemoryRows) -> None:
+        self._rows = rows
+        self.interrupt: Any = None
+
+    def write(self, *args: Any) -> bool:
+        self.interrupt()
+        return self._rows.write(*args)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rows, name)
+
+
+def test_a_lost_head_write_is_repeated_with_the_same_rows() -> None:
+    """A crash between the lines and the head leaves lines that are written again."""
+    world = history(3)
+    expected = in_order(world)
+    for row in expected.values():
+        if row.key != "head":
+            world.rows.rows[row.generation, row.stream, row.key] = row
+    for projection in projections.ALL.values():
+        sweep(projection, world.reading)
+    assert world.rows.rows == expected
+
+
+def test_a_doorbell_ahead_of_the_store_is_not_acknowledged() -> None:
+    world = World()
+    world.sign_up()
+    ahead = Doorbell("credits-u", 5, 5, ("CreditsGranted",), 0)
+    with pytest.raises(Unavailable):
+        catch_up(CREDITS_VIEW, "credits-u", world.reading, ahead)
+
+
+def test_whoever_wrote_reads_what_they_wrote_without_a_projector() -> None:
+    world = World()
+    world.sign_up()
+    world.ready_asset()
+    world.queued_job()
+    view = at_least(JOBS_VIEW, "job-j", world.reading)
+    assert view is not None
+    assert view.view.status == "queued"
+    (position,) = world.do(StartSeparation("j", "w"))
+    stale = at_least(JOBS_VIEW, "job-j", world.reading)
+    fresh = at_least(JOBS_VIEW, "job-j", world.reading, min_version=position.version)
+    assert stale is not None
+    assert fresh is not None
+    assert (stale.view.status, fresh.view.status) == ("queued", "running")
+    assert at_least(JOBS_VIEW, "job-none", world.reading) is None
+
+
+def test_a_rebuild_gives_the_same_rows_under_a_new_generation() -> None:
+    world = history(5)
+    sweep(CREDITS_VIEW, world.reading)
+    before = {(r.stream, r.key): r.body for r in world.rows.rows.values()}
+    world.rows.rows["credits@2", "credits-ghost", "head"] = Row(
+        generation="credits@2", stream="credits-ghost", key="head", version=9, body="{}"
+    )  # left by a rebuild that was killed
+    rebuild(CREDITS_VIEW, world.reading, settle=lambda: None)
+    assert {r.generation for r in world.rows.rows.values()} == {"credits@2"}
+    assert {(r.stream, r.key): r.body for r in world.rows.rows.values()} == before
+
+
+def test_what_comes_in_during_a_rebuild_is_not_lost() -> None:
+    world = history(6)
+    sweep(CREDITS_VIEW, world.reading)
+
+    def settle() -> None:
+        # A projector that still has the old generation in its cache.
+        world.sign_up("late")
+        catch_up(CREDITS_VIEW, "credits-late", world.reading, number=1)
+
+    rebuild(CREDITS_VIEW, world.reading, settle)
+    assert at_least(CREDITS_VIEW, "credits-late", world.reading) is not None
+    assert world.rows.head("credits@2", "credits-late") is not None
+
+
+def test_the_statement_adds_up_line_by_line() -> None:
+    world = history(7)
+    sweep(CREDITS_VIEW, world.reading)
+    for user in "uvw":
+        lines = world.rows.lines("credits@1", f"credits-{user}", 1000).rows
+        balance = 0
+        for row in reversed(lines):
+            entry = msgspec.json.decode(row.body)
+            balance += entry["change"]
+            assert entry["balance"] == balance
+        assert balance == world.account(user).available(0)
+
+
+def test_a_doorbell_survives_its_envelope() -> None:
+    bell = ring(history(1).commits()[0])
+    assert parse(envelope(bell)) == bell
+
+
+def test_large_commits_ring_without_their_events() -> None:
+    commit = history(1).commits()[0]
+    large = msgspec.structs.replace(commit, events="[" + " " * 20_000 + "]")
+    assert bytes(ring(large).events) == b"[]"
