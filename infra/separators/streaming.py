@@ -1,0 +1,155 @@
+"""Around a network that wants 44.1 kHz stereo: any rate, mono or stereo, exact sums.
+
+The song is resampled down (or up) to 44.1 kHz and the estimates back; the last stem is
+made at the song's own rate as the song minus the others, so nothing above the network's
+band is lost and stems always add up to the mix (complaint: demucs #461).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from domain.audio import Cancelled
+from domain.catalog import Model
+
+NETWORK_RATE = 44_100
+_CHUNK = 1 << 16  # samples into the resampler at a time, which bounds its memory
+
+Block = NDArray[np.float32]
+
+
+class Run(Protocol):
+    """One song on its way through a core; estimates come out in order, without gaps."""
+
+    def push(self, mix: Block) -> Block:
+        """Takes (2, n) at 44.1 kHz; the estimates that are final: (stems, 2, m), m >= 0."""
+
+    def finish(self) -> Block:
+        """The remaining estimates; their total is then the total pushed."""
+
+
+class Core(Protocol):
+    """A model at its own rate. It estimates all stems but the last."""
+
+    def start(self, cancelled: Callable[[], bool]) -> Run:
+        """A new song."""
+
+
+class Streamed:
+    """A core as a ``Separator``."""
+
+    def __init__(self, model: Model, core: Core) -> None:
+        self.model = model
+        self._core = core
+
+    def separate(
+        self,
+        blocks: Iterable[Block],
+        *,
+        rate: int,
+        channels: int,
+        samples: int,
+        cancelled: Callable[[], bool],
+    ) -> Iterator[dict[str, Block]]:
+        """See ``infra.separators.Separator``."""
+        estimates = len(self.model.stems) - 1
+        run = _AtRate(self._core.start(cancelled), rate, estimates)
+        mix = _Queue(channels)
+        for block in blocks:
+            for at in range(0, block.shape[1], _CHUNK):
+                if cancelled():
+                    raise Cancelled
+                piece = block[:, at : at + _CHUNK]
+                mix.put(piece)
+                out = run.push(_stereo(piece))
+                yield from self._stems(mix, out[:, :, : mix.length])
+        if mix.taken + mix.length != samples:
+            raise ValueError(f"{mix.taken + mix.length} samples came, {samples} were announced")
+        yield from self._stems(mix, _fit(run.finish(), mix.length))
+
+    def _stems(self, mix: _Queue, estimates: Block) -> Iterator[dict[str, Block]]:
+        if not estimates.shape[2]:
+            return
+        song = mix.take(estimates.shape[2])
+        if len(song) == 1:
+            estimates = estimates.mean(axis=1, keepdims=True, dtype=np.float32)
+        parts = [np.ascontiguousarray(e) for e in estimates]
+        rest = song - np.sum(estimates, axis=0, dtype=np.float32)
+        yield dict(zip(self.model.stems, [*parts, rest], strict=True))
+
+
+def _stereo(block: Block) -> Block:
+    return block if len(block) == 2 else np.repeat(block, 2, axis=0)
+
+
+def _fit(estimates: Block, length: int) -> Block:
+    """Exactly ``length`` samples: rounding of the two resamplers can differ by a few."""
+    short = length - estimates.shape[2]
+    if short <= 0:
+        return estimates[:, :, :length]
+    return np.pad(estimates, ((0, 0), (0, 0), (0, short)))
+
+
+class _Queue:
+    """Samples that wait for their estimates."""
+
+    def __init__(self, channels: int) -> None:
+        self._held: list[Block] = []
+        self._channels = channels
+        self.length = self.taken = 0
+
+    def put(self, block: Block) -> None:
+        if block.shape[0] != self._channels:
+            raise ValueError(f"a block of {block.shape[0]} channels, not {self._channels}")
+        self._held.append(np.array(block))  # the caller may reuse its buffer
+        self.length += block.shape[1]
+
+    def take(self, n: int) -> Block:
+        joined = np.concatenate(self._held, axis=1)
+        self._held = [joined[:, n:].copy()]
+        self.length, self.taken = self.length - n, self.taken + n
+        return joined[:, :n]
+
+
+class _AtRate:
+    """A run at another rate. soxr removes its own delay, so indices stay aligned."""
+
+    def __init__(self, run: Run, rate: int, estimates: int) -> None:
+        self._run, self._n = run, estimates
+        self._same = rate == NETWORK_RATE
+        if not self._same:
+            self._down = _resampler(rate, NETWORK_RATE, 2)
+            self._up = _resampler(NETWORK_RATE, rate, 2 * estimates)
+
+    def push(self, mix: Block) -> Block:
+        if self._same:
+            return self._run.push(mix)
+        return self._raise(self._run.push(self._lower(mix, last=False)), last=False)
+
+    def finish(self) -> Block:
+        if self._same:
+            return self._run.finish()
+        tail = self._run.push(self._lower(np.zeros((2, 0), np.float32), last=True))
+        ends = [self._raise(tail, last=False), self._raise(self._run.finish(), last=True)]
+        return np.concatenate(ends, axis=2)
+
+    def _lower(self, mix: Block, *, last: bool) -> Block:
+        return np.ascontiguousarray(self._down.resample_chunk(_rows(mix), last=last).T)
+
+    def _raise(self, estimates: Block, *, last: bool) -> Block:
+        flat = estimates.reshape(2 * self._n, -1)
+        raised = self._up.resample_chunk(_rows(flat), last=last)
+        return np.ascontiguousarray(raised.T).reshape(self._n, 2, -1)
+
+
+def _rows(block: Block) -> Block:
+    return np.ascontiguousarray(block.T, dtype=np.float32)
+
+
+def _resampler(source: int, target: int, channels: int) -> soxr.ResampleStream:
+    return soxr.ResampleStream(source, target, channels, dtype="float32", quality="VHQ")
