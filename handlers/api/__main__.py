@@ -1,0 +1,54 @@
+"""Serve the API: ``python -m handlers.api [HOST] [PORT]``.
+
+Host and port also come from SPLITSOUND_API_HOST and SPLITSOUND_API_PORT.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import uvicorn
+
+from handlers.api import create_app
+from infra.bootstrap import Application
+from infra.logs import configure
+from infra.settings import from_environment
+
+# Longer than any request of ours takes; a connection that is still open then is cut.
+GRACE_SECONDS = 10
+
+
+def serve(host: str, port: int) -> None:
+    """Until SIGTERM or SIGINT; requests in flight are answered first."""
+    settings = from_environment()
+    log = configure("api", settings.log_level)
+    config = uvicorn.Config(
+        create_app(Application(settings, "api")),
+        host=host,
+        port=port,
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    # uvicorn raises the signal again when it is done; a clean stop should exit 0.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    log.info("starting", host=host, port=port)
+    uvicorn.Server(config).run()
+    log.info("stopped")
+
+
+def main(arguments: list[str]) -> None:
+    """Arguments win over the environment."""
+    host = os.environ.get("SPLITSOUND_API_HOST", "127.0.0.1")
+    port = os.environ.get("SPLITSOUND_API_PORT", "8000")
+    host, port = [*arguments, *(host, port)[len(arguments) :]][:2]
+    serve(host, int(port))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

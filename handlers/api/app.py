@@ -1,0 +1,78 @@
+"""The Litestar application, put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.types import ControllerRouterHandler
+
+from handlers.api.capabilities import capabilities
+from handlers.api.credits import CREDITS
+from handlers.api.edge import Edge
+from handlers.api.health import healthz, readyz
+from handlers.api.jobs import JOBS, QUOTES
+from handlers.api.library import LIBRARY
+from handlers.api.openapi import SCHEME, configuration
+from handlers.api.problems import on_error
+from handlers.api.requests import ApiRequest, authenticated
+from handlers.api.service import Service
+from handlers.api.session import sign_in
+from handlers.api.uploads import UPLOADS
+from infra.bootstrap import Application
+
+BODY_BYTES = 64 * 1024
+EXPOSED = ["ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-Id"]
+
+
+def create_app(application: Application) -> Litestar:
+    """The API over that application. Its parts are made when the lifespan begins."""
+    service = Service(application)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async with service.lifespan():
+            yield
+
+    app = Litestar(
+        route_handlers=[healthz, readyz, _version_one(application)],
+        dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
+        request_class=ApiRequest,
+        exception_handlers={Exception: on_error},
+        cors_config=_cors(application.settings.allowed_origins),
+        openapi_config=configuration(),
+        request_max_body_size=BODY_BYTES,
+        lifespan=[lifespan],
+        logging_config=None,
+        state=State({"service": service}),
+    )
+    # Middleware of Litestar's does not see requests that no route takes.
+    app.asgi_handler = Edge(app.asgi_handler, lambda: application.ids.fresh("req"))
+    return app
+
+
+def _version_one(application: Application) -> Router:
+    personal = Router(
+        "/",
+        route_handlers=[UPLOADS, LIBRARY, QUOTES, JOBS, CREDITS],
+        guards=[authenticated],
+        security=[{SCHEME: []}],
+    )
+    public: list[ControllerRouterHandler] = [capabilities]
+    if application.settings.identity == "development":
+        public.append(sign_in)
+    return Router("/v1", route_handlers=[*public, personal])
+
+
+def _cors(origins: str) -> CORSConfig:
+    return CORSConfig(
+        allow_origins=[o.strip() for o in origins.split(",") if o.strip()],
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-Id"],
+        expose_headers=EXPOSED,
+        max_age=600,
+    )

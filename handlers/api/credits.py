@@ -1,0 +1,134 @@
+"""``/v1/credits``: the account and its statement."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from litestar import Router, get
+from msgspec import Struct
+
+from domain import credits
+from domain.credits import Grant
+from handlers.api.openapi import problems
+from handlers.api.paging import Cursor, Limit
+from handlers.api.renderings import moment, moment_or_none
+from handlers.api.requests import ApiRequest
+from handlers.api.service import Api, Service
+from projections import CREDITS_VIEW
+from projections.credits import AccountView, StatementLine
+from projections.query import Versioned, latest, live
+
+
+class GrantBody(Struct, frozen=True):
+    """Credits with a common origin. left: can be spent; held: in open jobs."""
+
+    grant_id: str
+    left: int
+    held: int
+    expires_at: datetime | None
+    priority: int
+
+
+class Account(Struct, frozen=True, kw_only=True):
+    """granted = available + reserved + captured + expired, always.
+
+    grants: those that still have credits, oldest first.
+    """
+
+    available: int
+    reserved: int
+    captured: int
+    granted: int
+    expired: int
+    grants: list[GrantBody]
+    stream: str
+    version: int
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One line of the statement. change: of what can be spent; balance: after it."""
+
+    version: int
+    time: datetime
+    kind: str
+    change: int
+    amount: int
+    balance: int
+    job_id: str | None
+    grant_id: str | None
+    reason: str
+
+
+class Statement(Struct, frozen=True):
+    """Newest first. cursor: for the next page; null at the end."""
+
+    items: list[Line]
+    cursor: str | None
+
+
+@get("/", responses=problems(401, 409), summary="The balance")
+async def balance(request: ApiRequest, service: Api) -> Account:
+    """What can be spent, what open jobs hold, what was spent. Never stale."""
+    stream = f"credits-{request.user}"
+    found = await service.run(latest, CREDITS_VIEW, stream, service.application.reading)
+    return _render(found or Versioned(stream, 0, AccountView()), service.application.clock.now())
+
+
+@get("/history", responses=problems(401, 409, 422), summary="The statement")
+async def history(
+    request: ApiRequest, service: Api, limit: Limit = 50, cursor: Cursor = None
+) -> Statement:
+    """Every movement of the account, newest first."""
+    return await service.run(_statement, service, request.user, limit, cursor)
+
+
+def _statement(service: Service, user_id: str, limit: int, cursor: str | None) -> Statement:
+    reading, stream = service.application.reading, f"credits-{user_id}"
+    generation = live(CREDITS_VIEW, reading)
+    scope = f"{generation}|{stream}"
+    start = service.cursors.take(scope, cursor)
+    if start is None:
+        latest(CREDITS_VIEW, stream, reading)
+    page = reading.rows.lines(generation, stream, limit, start)
+    lines = [msgspec.json.decode(row.body, type=StatementLine) for row in page.rows]
+    return Statement([_line(each) for each in lines], service.cursors.give(scope, page.cursor))
+
+
+def _line(line: StatementLine) -> Line:
+    return Line(
+        version=line.version,
+        time=moment(line.time),
+        kind=line.kind,
+        change=line.change,
+        amount=line.amount,
+        balance=line.balance,
+        job_id=line.job_id,
+        grant_id=line.grant_id,
+        reason=line.reason,
+    )
+
+
+def _render(found: Versioned[AccountView], now: int) -> Account:
+    account = found.view.account
+    # Expiry is recorded lazily, by the next command; here it shows at once.
+    account = credits.CREDITS.fold(credits.expire(account, now), account)
+    return Account(
+        available=account.available(now),
+        reserved=account.reserved,
+        captured=account.captured,
+        granted=account.granted,
+        expired=account.expired,
+        grants=[_grant(i, g) for i, g in account.grants.items()],
+        stream=found.stream,
+        version=found.version,
+    )
+
+
+def _grant(grant_id: str, grant: Grant) -> GrantBody:
+    return GrantBody(
+        grant_id, grant.left, grant.held, moment_or_none(grant.expires), grant.priority
+    )
+
+
+CREDITS = Router("/credits", route_handlers=[balance, history], tags=["credits"])

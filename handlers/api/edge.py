@@ -1,0 +1,66 @@
+"""The outermost layer: a request id for every answer, one log line for every request."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+import structlog
+from litestar.datastructures import MutableScopeHeaders
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+_GIVEN = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,100}")
+
+
+class Edge:
+    """Wraps the whole application, unknown routes and refused bodies included.
+
+    Never logged: headers, query strings and bodies; they carry tokens and signed URLs.
+    """
+
+    def __init__(self, app: ASGIApp, new_id: Callable[[], str]) -> None:
+        self._app = app
+        self._new_id = new_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        request_id = _request_id(scope) or self._new_id()
+        scope["state"]["request_id"] = request_id
+        begun = time.perf_counter()
+        status = 0
+
+        async def answering(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableScopeHeaders.from_message(message)
+                headers["X-Request-Id"] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+                # Answers are personal, and signed URLs in them go stale.
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answering)
+        finally:
+            _log(scope, status, request_id, begun)
+
+
+def _request_id(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _GIVEN.fullmatch(value):
+            return str(value.decode())
+    return None
+
+
+def _log(scope: Scope, status: int, request_id: str, begun: float) -> None:
+    structlog.get_logger(component="api").info(
+        "request",
+        method=scope.get("method"),
+        path=str(scope["path"])[:200],
+        status=status,  # 0: the client went away before there was an answer
+        ms=round(1000 * (time.perf_counter() - begun), 1),
+        request_id=request_id,
+        user_id=scope.get("user"),
+    )

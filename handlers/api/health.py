@@ -1,0 +1,59 @@
+"""``/healthz``: the process lives. ``/readyz``: what it needs answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+import structlog
+from litestar import get
+from msgspec import Struct
+
+from domain.user import USER
+from handlers.api.openapi import problems
+from handlers.api.problems import NotReady
+from handlers.api.service import Api, Service
+
+TIMEOUT_SECONDS = 2.0
+
+
+class Health(Struct, frozen=True):
+    """status: ok."""
+
+    status: str
+
+
+@get("/healthz", summary="Liveness", tags=["health"])
+async def healthz() -> Health:
+    """The process answers."""
+    return Health("ok")
+
+
+@get("/readyz", responses=problems(503), summary="Readiness", tags=["health"])
+async def readyz(service: Api) -> Health:
+    """Event table, rows and bucket answer within two seconds; else 503 names which do not."""
+    checks = _checks(service)
+    results = await asyncio.gather(*(_answers(name, check) for name, check in checks.items()))
+    failing = [name for name, answers in zip(checks, results, strict=True) if not answers]
+    if failing:
+        raise NotReady(f"No answer from: {', '.join(failing)}.", failing=failing)
+    return Health("ok")
+
+
+def _checks(service: Service) -> dict[str, Awaitable[None]]:
+    application = service.application
+    return {
+        "events": service.check(lambda: application.store.load(USER, "user-ready")),
+        "rows": service.check(lambda: application.reading.rows.head("ready@0", "ready")),
+        "bucket": application.objects.check(),
+    }
+
+
+async def _answers(name: str, check: Awaitable[None]) -> bool:
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await check
+    except Exception as error:
+        structlog.get_logger(component="api").warning("not ready", part=name, error=repr(error))
+        return False
+    return True

@@ -1,0 +1,147 @@
+"""A job as the API shows it: the row, the worker's live report, and signed URLs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from domain import filenames
+from domain.audio import FORMATS
+from domain.job import COMPLETED, FAILED, RUNNING, StemFile
+from handlers.api.renderings import moment, moment_or_none
+from handlers.api.service import Service
+from projections import LIBRARY_VIEW
+from projections.jobs import JobView
+from projections.progress import current_stage, overall
+from projections.query import Versioned, at_least
+
+
+class JobFailure(Struct, frozen=True):
+    """Where and why a job failed. Its credits are released."""
+
+    stage: str
+    code: str
+    detail: str
+
+
+class FinishedStage(Struct, frozen=True):
+    """A stage that ended, and how long it took."""
+
+    attempt: int
+    stage: str
+    seconds: float
+
+
+class Stem(Struct, frozen=True):
+    """A finished stem. url: signed, takes Range requests; null in lists. peak: before encoding."""
+
+    name: str
+    filename: str | None
+    bytes: int
+    media_type: str
+    peak: float
+    url: str | None
+    expires_at: datetime | None
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """A separation. status: queued, running, completed, failed or cancelled.
+
+    progress: 0..1 of the whole, never going back within an attempt; seconds: of audio;
+    price: credits; gain_db: the one gain that all stems share.
+    """
+
+    job_id: str
+    status: str
+    asset_id: str
+    model: str
+    stems_wanted: tuple[str, ...]
+    format: str
+    seconds: float
+    price: int
+    attempt: int
+    stage: str | None
+    progress: float
+    stages: list[FinishedStage]
+    stems: list[Stem]
+    gain_db: float | None
+    failure: JobFailure | None
+    requested_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    retry_of: str | None
+    stream: str
+    version: int
+
+
+def render(service: Service, found: Versioned[JobView], links: bool = True) -> Job:
+    """links: sign a URL for each stem. Reads the live report of a running job."""
+    view = found.view
+    stage, done = _reported(service, view)
+    completed = view.status == COMPLETED
+    return Job(
+        job_id=view.job_id,
+        status=view.status,
+        asset_id=view.asset_id,
+        model=view.model,
+        stems_wanted=view.wanted,
+        format=view.format,
+        seconds=round(view.seconds, 3),
+        price=view.price,
+        attempt=view.attempt,
+        stage=current_stage(view, stage),
+        progress=overall(view, stage, done),
+        stages=[FinishedStage(s.attempt, s.stage, s.milliseconds / 1000) for s in view.stages],
+        stems=_stems(service, view, links),
+        gain_db=view.gain_db if completed else None,
+        failure=_failure(view),
+        requested_at=moment(view.requested),
+        started_at=moment_or_none(view.started),
+        ended_at=moment_or_none(view.ended),
+        retry_of=view.retry_of,
+        stream=found.stream,
+        version=found.version,
+    )
+
+
+def _reported(service: Service, view: JobView) -> tuple[str, float]:
+    if view.status != RUNNING:
+        return "", 0.0
+    live = service.application.operations.progress(view.job_id)
+    # A report of another attempt is of a worker that lost the job, or whose claim is not
+    # in the row yet.
+    if live is None or live.attempt != view.attempt:
+        return "", 0.0
+    return live.stage, live.done
+
+
+def _failure(view: JobView) -> JobFailure | None:
+    if view.status != FAILED:
+        return None
+    return JobFailure(view.failed_stage, view.failure, view.detail)
+
+
+def _stems(service: Service, view: JobView, links: bool) -> list[Stem]:
+    if not links or not view.stems:
+        return [_stem(s) for s in view.stems]
+    source = at_least(LIBRARY_VIEW, f"asset-{view.asset_id}", service.application.reading)
+    title = source.view.filename if source else view.asset_id
+    extension = FORMATS[view.format].extension
+    objects = service.objects
+    expires = moment(service.application.clock.now() + 1000 * objects.presign_seconds)
+    stems = []
+    for stem in view.stems:
+        filename = filenames.of_stem(title, stem.name, extension)
+        url = objects.presign_get(stem.key, filename, stem.media_type)
+        stems.append(_stem(stem, filename, url, expires))
+    return stems
+
+
+def _stem(
+    stem: StemFile,
+    filename: str | None = None,
+    url: str | None = None,
+    expires: datetime | None = None,
+) -> Stem:
+    return Stem(stem.name, filename, stem.bytes, stem.media_type, stem.peak, url, expires)

@@ -1,0 +1,182 @@
+"""``/v1/jobs`` and ``/v1/quotes``: separations, what they cost, how far they are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Response, Router, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import Meta as Rule
+from msgspec import Struct
+
+from commands import CancelSeparation, RequestSeparation
+from commands.quotes import Quote, quote
+from domain.errors import NotFound
+from handlers.api.job_renderings import Job, render
+from handlers.api.library import own_stream
+from handlers.api.openapi import LOCATION, problems
+from handlers.api.paging import Cursor, Limit, MinVersion
+from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
+from handlers.api.service import Api, Service
+from projections import JOBS_VIEW
+from projections.jobs import JobView
+from projections.query import Versioned, at_least, folded, with_own_write
+
+Name = Annotated[str, Rule(min_length=1, max_length=64)]
+
+
+class Wish(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to separate. model: the default one unless named; stems: all unless named."""
+
+    asset_id: Annotated[str, Rule(max_length=64)]
+    model: Name | None = None
+    stems: Annotated[tuple[Name, ...], Rule(max_length=32)] = ()
+    format: Name = "flac"
+
+
+class JobWish(Wish, frozen=True, forbid_unknown_fields=True):
+    """retry_of: an ended job that this one tries again."""
+
+    retry_of: Annotated[str, Rule(max_length=64)] | None = None
+
+
+class QuoteAnswer(Struct, frozen=True):
+    """price, available: credits; seconds: of audio; enough: whether the job would be accepted."""
+
+    asset_id: str
+    model: str
+    stems: tuple[str, ...]
+    format: str
+    seconds: float
+    price: int
+    price_list: str
+    available: int
+    enough: bool
+
+
+class JobPage(Struct, frozen=True):
+    """Newest first. cursor: for the next page; null at the end."""
+
+    items: list[Job]
+    cursor: str | None
+
+
+@post(
+    "/",
+    status_code=200,
+    responses=problems(401, 404, 409, 422),
+    summary="Ask for a price",
+)
+async def ask(data: JSONBody[Wish], request: ApiRequest, service: Api) -> QuoteAnswer:
+    """The price of a separation, before it is spent. Reserves nothing."""
+    context = service.application.context
+    asset_id = known_id("ast", data.asset_id)
+    model = data.model or context.catalog.default_model
+    found: Quote = await service.run(
+        quote, context, request.user, asset_id, model, data.stems, data.format
+    )
+    offer = found.offer
+    return QuoteAnswer(
+        asset_id, offer.model, offer.stems, offer.format, round(found.seconds, 3),
+        offer.price, offer.price_list, found.available, found.enough,
+    )  # fmt: skip
+
+
+@post(
+    "/",
+    response_headers=[LOCATION],
+    responses=problems(401, 402, 404, 409, 422),
+    summary="Request a separation",
+)
+async def request_job(
+    data: JSONBody[JobWish],
+    request: ApiRequest,
+    service: Api,
+    idempotency_key: IdempotencyKey = None,
+) -> Response[Job]:
+    """Reserves the price and queues the job. The same key again: the same job."""
+    user_id = request.user
+    job_id = service.identified("job", user_id, "jobs", idempotency_key)
+    command = RequestSeparation(
+        user_id=user_id,
+        job_id=job_id,
+        asset_id=known_id("ast", data.asset_id),
+        model=data.model or service.application.catalog.default_model,
+        format=data.format,
+        stems=data.stems,
+        retry_of=known_id("job", data.retry_of) if data.retry_of else None,
+    )
+    await service.execute(
+        command, service.meta(user_id, request.request_id, "jobs", idempotency_key)
+    )
+    body = await _after_command(service, user_id, job_id)
+    return Response(body, status_code=201, headers={"Location": f"/v1/jobs/{job_id}"})
+
+
+@get("/", responses=problems(401, 404, 409, 422), summary="List jobs")
+async def list_jobs(
+    request: ApiRequest,
+    service: Api,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    stream: FromQuery[str | None] = None,
+    min_version: MinVersion = 1,
+) -> JobPage:
+    """Jobs, newest first, without URLs: GET a job for those. With a command's stream and
+    version, that write is in the list.
+    """
+    page = await service.run(service.page, JOBS_VIEW, request.user, limit, cursor)
+    if stream is not None and cursor is None:
+        job_id = own_stream("job", "job", stream)
+        page = with_own_write(page, await _own(service, request.user, job_id, min_version))
+    jobs = await service.run(lambda: [render(service, item, links=False) for item in page.items])
+    return JobPage(jobs, page.cursor)
+
+
+@get("/{job_id:str}", responses=problems(401, 404, 409, 422), summary="One job")
+async def show_job(
+    job_id: FromPath[str], request: ApiRequest, service: Api, min_version: MinVersion = 1
+) -> Job:
+    """Status, stage, progress; once completed, the stems with signed URLs."""
+    known_id("job", job_id)
+    found = await _own(service, request.user, job_id, min_version)
+    return await service.run(render, service, found)
+
+
+@post(
+    "/{job_id:str}/cancel",
+    status_code=200,
+    responses=problems(401, 404, 409, 422),
+    summary="Cancel a job",
+)
+async def cancel(
+    job_id: FromPath[str], request: ApiRequest, service: Api, idempotency_key: IdempotencyKey = None
+) -> Job:
+    """Takes the request back and releases its credits; an ended job stays as it ended."""
+    known_id("job", job_id)
+    route = f"jobs/{job_id}/cancel"
+    meta = service.meta(request.user, request.request_id, route, idempotency_key)
+    await service.execute(CancelSeparation(request.user, job_id), meta)
+    return await _after_command(service, request.user, job_id)
+
+
+async def _after_command(service: Service, user_id: str, job_id: str) -> Job:
+    reading = service.application.reading
+    found = await service.run(folded, JOBS_VIEW, f"job-{job_id}", reading)
+    return await service.run(render, service, _of_user(found, user_id))
+
+
+async def _own(service: Service, user_id: str, job_id: str, min_version: int) -> Versioned[JobView]:
+    reading = service.application.reading
+    found = await service.run(at_least, JOBS_VIEW, f"job-{job_id}", reading, min_version)
+    return _of_user(found, user_id)
+
+
+def _of_user(found: Versioned[JobView] | None, user_id: str) -> Versioned[JobView]:
+    if found is None or found.view.user_id != user_id:
+        raise NotFound("No such job.")
+    return found
+
+
+JOBS = Router("/jobs", route_handlers=[request_job, list_jobs, show_job, cancel], tags=["jobs"])
+QUOTES = Router("/quotes", route_handlers=[ask], tags=["jobs"])

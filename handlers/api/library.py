@@ -1,0 +1,119 @@
+"""``/v1/library``: what a user has uploaded, and what became of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from litestar import Router, get
+from litestar.params import FromPath, FromQuery
+from msgspec import Struct
+
+from domain.errors import Invalid, NotFound
+from handlers.api.openapi import problems
+from handlers.api.paging import Cursor, Limit, MinVersion
+from handlers.api.renderings import (
+    AudioFacts,
+    Failure,
+    audio_facts,
+    moment,
+)
+from handlers.api.requests import ApiRequest, known_id
+from handlers.api.service import Api, Service
+from projections import LIBRARY_VIEW
+from projections.library import AssetView
+from projections.query import Versioned, at_least, with_own_write
+
+
+class Asset(Struct, frozen=True, kw_only=True):
+    """An upload. status: uploading, uploaded (being probed), ready, rejected or aborted."""
+
+    asset_id: str
+    filename: str
+    content_type: str
+    size: int
+    status: str
+    audio: AudioFacts | None
+    container: str
+    codec: str
+    failure: Failure | None
+    created_at: datetime
+    changed_at: datetime
+    stream: str
+    version: int
+
+
+class AssetPage(Struct, frozen=True):
+    """Newest first. cursor: for the next page; null at the end."""
+
+    items: list[Asset]
+    cursor: str | None
+
+
+@get("/", responses=problems(401, 404, 409, 422), summary="List the library")
+async def list_assets(
+    request: ApiRequest,
+    service: Api,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    stream: FromQuery[str | None] = None,
+    min_version: MinVersion = 1,
+) -> AssetPage:
+    """Uploads, newest first. With a command's stream and version, that write is in the list."""
+    page = await service.run(service.page, LIBRARY_VIEW, request.user, limit, cursor)
+    if stream is not None and cursor is None:
+        asset_id = own_stream("asset", "ast", stream)
+        written = await _own(service, request.user, asset_id, min_version)
+        page = with_own_write(page, written)
+    return AssetPage([_render(item) for item in page.items], page.cursor)
+
+
+@get("/{asset_id:str}", responses=problems(401, 404, 409, 422), summary="One upload")
+async def show_asset(
+    asset_id: FromPath[str], request: ApiRequest, service: Api, min_version: MinVersion = 1
+) -> Asset:
+    """One upload and what the probe found."""
+    known_id("ast", asset_id)
+    return _render(await _own(service, request.user, asset_id, min_version))
+
+
+def own_stream(category: str, prefix: str, stream: str) -> str:
+    """The id in a stream's name. Raises Invalid for a stream of another kind."""
+    kind, _, identity = stream.partition("-")
+    if kind != category:
+        raise Invalid(
+            f"This list is made of {category} streams.",
+            errors=[{"parameter": "stream", "detail": f"Expected {category}-<id>."}],
+        )
+    return known_id(prefix, identity)
+
+
+async def _own(
+    service: Service, user_id: str, asset_id: str, min_version: int
+) -> Versioned[AssetView]:
+    reading = service.application.reading
+    found = await service.run(at_least, LIBRARY_VIEW, f"asset-{asset_id}", reading, min_version)
+    if found is None or found.view.user_id != user_id:
+        raise NotFound("No such upload in your library.")
+    return found
+
+
+def _render(found: Versioned[AssetView]) -> Asset:
+    view = found.view
+    return Asset(
+        asset_id=view.asset_id,
+        filename=view.filename,
+        content_type=view.content_type,
+        size=view.size,
+        status=view.status,
+        audio=audio_facts(view.audio),
+        container=view.container,
+        codec=view.codec,
+        failure=Failure(view.failure, view.detail) if view.failure else None,
+        created_at=moment(view.created),
+        changed_at=moment(view.changed),
+        stream=found.stream,
+        version=found.version,
+    )
+
+
+LIBRARY = Router("/library", route_handlers=[list_assets, show_asset], tags=["library"])

@@ -1,0 +1,175 @@
+"""Errors as RFC 9457 problem documents. Every error of every route leaves through here."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import structlog
+from litestar import Response
+from litestar.connection import Request
+from litestar.exceptions import HTTPException, ValidationException
+from msgspec import Struct
+
+from domain.errors import Invalid, SplitSoundError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = {"asset_not_ready": 2, "conflict": 1, "unavailable": 2, "not_ready": 2}
+
+# How Litestar words its 500 for a client that went away; nothing of ours broke.
+_HUNG_UP = "client disconnected prematurely"
+
+# Codes of what the framework refuses before a route handler is reached.
+_CODES = {
+    400: "malformed_request",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    429: "too_many_requests",
+    503: "unavailable",
+}
+
+
+class FieldError(Struct, frozen=True, omit_defaults=True):
+    """One thing that is wrong. pointer: into the body; parameter, header: outside of it."""
+
+    detail: str
+    pointer: str = ""
+    parameter: str = ""
+    header: str = ""
+    number: int = 0
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """A problem document. type and code are stable; detail is for people.
+
+    retryable: the same request may succeed later. Members beyond these belong to the code.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    instance: str
+    retryable: bool
+    errors: list[FieldError] | None = None
+
+
+class NotReady(SplitSoundError):
+    """What this process needs does not answer."""
+
+    code = "not_ready"
+    status = 503
+    retryable = True
+
+
+def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The problem document of any exception; what we did not foresee is logged, not shown."""
+    request_id = str(request.scope["state"].get("request_id", ""))
+    status, code, retryable, detail, extra, headers = _facts(error)
+    if status >= 500 and not isinstance(error, NotReady):
+        _log(request, error, request_id)
+    document = {
+        **extra,
+        "type": f"urn:splitsound:problem:{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id,
+        "instance": quote(request.scope["path"]),
+        "retryable": retryable,
+    }
+    if code in RETRY_SECONDS:
+        headers["Retry-After"] = str(RETRY_SECONDS[code])
+    return Response(
+        msgspec.json.encode(document), status_code=status, media_type=MEDIA_TYPE, headers=headers
+    )
+
+
+_Facts = tuple[int, str, bool, str, dict[str, Any], dict[str, str]]
+
+
+def _facts(error: Exception) -> _Facts:
+    if isinstance(error, ValidationException):
+        error = _as_invalid(error)
+    if isinstance(error, SplitSoundError):
+        return _of_ours(error)
+    if isinstance(error, HTTPException) and error.detail == _HUNG_UP:
+        return 400, "malformed_request", False, "The body ended early.", {}, {}
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        status = error.status_code
+        code = _CODES.get(status, "bad_request")
+        return status, code, status == 429, _sentence(error), {}, dict(error.headers or {})
+    return 500, "internal_error", False, _hidden(500), {}, {}
+
+
+def _of_ours(error: SplitSoundError) -> _Facts:
+    headers: dict[str, str] = {}
+    extra = dict(error.extra)
+    detail = error.detail
+    if error.status == 401:
+        headers["WWW-Authenticate"] = _challenge(extra.pop("token_error", None), detail)
+    if error.status >= 500 and not isinstance(error, NotReady):
+        # What a service told us may name hosts and tables: the log has it.
+        detail, extra = _hidden(error.status), {}
+    return error.status, error.code, error.retryable, detail, extra, headers
+
+
+def _challenge(token_error: str | None, detail: str) -> str:
+    """RFC 6750: no error code when no token was sent."""
+    told = f', error="{token_error}", error_description="{detail}"' if token_error else ""
+    return f'Bearer realm="splitsound"{told}'
+
+
+def _hidden(status: int) -> str:
+    if status == 503:
+        return "A service that we need did not answer; nothing was decided. Try again."
+    return "Something broke on our side; we have been told. Name the request_id when you ask."
+
+
+def _sentence(error: HTTPException) -> str:
+    if error.status_code == 404:
+        return "There is no such route."
+    if error.status_code == 405:
+        allow = (error.headers or {}).get("allow", "")
+        return f"This route does not take that method; it takes {allow}."
+    if error.status_code == 413:
+        return "The body is larger than this route takes."
+    return error.detail or HTTPStatus(error.status_code).phrase
+
+
+def _as_invalid(error: ValidationException) -> Invalid:
+    """Litestar's list of what is wrong with parameters, headers and a missing body."""
+    told = error.extra if isinstance(error.extra, list) else []
+    errors = [_field_error(e) for e in told if isinstance(e, dict)]
+    if any(e.pointer == "#" for e in errors):
+        return Invalid("This route needs a JSON body.", errors=errors)
+    return Invalid("A parameter of the request is not valid.", errors=errors)
+
+
+def _field_error(told: dict[str, Any]) -> FieldError:
+    key, source = str(told.get("key", "")), told.get("source")
+    detail = str(told.get("message", "Not valid."))[:300]
+    if key == "data":
+        return FieldError("This route needs a JSON body.", pointer="#")
+    if source == "header":
+        return FieldError(detail, header=key.replace("_", "-").title())
+    return FieldError(detail, parameter=key)
+
+
+def _log(request: Request[Any, Any, Any], error: Exception, request_id: str) -> None:
+    structlog.get_logger(component="api").error(
+        "request failed",
+        method=request.scope["method"],
+        path=request.scope["path"][:200],
+        request_id=request_id,
+        exc_info=error,
+    )

@@ -1,0 +1,99 @@
+"""Requests: strict JSON bodies, who is asking, and under which request id."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.datastructures import State
+from litestar.exceptions import ClientException
+from litestar.handlers import BaseRouteHandler
+from litestar.params import HeaderParameter
+
+from domain.errors import Invalid, NotFound, Unauthenticated
+from handlers.api.service import Service
+
+_ID = re.compile(r"[a-z]{3}_[0-9a-hjkmnp-tv-z]{26}")
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
+_FIELD = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<name>.*)`$")
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+
+IdempotencyKey = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern="^[!-~]+$",
+        description="Sending the same request again with the same key acts once.",
+    ),
+]
+
+
+class ApiRequest(Request[str, Any, State]):
+    """``user``: the user id that ``authenticated`` put there."""
+
+    @property
+    def request_id(self) -> str:
+        """The id that the client sent or that we gave this request."""
+        return str(self.scope["state"]["request_id"])
+
+    async def json(self) -> Any:
+        """The body as what the route handler's ``data`` is, with no coercion.
+
+        Litestar's own conversion takes "5" for 5; here a wrong type is refused by name.
+        """
+        kind, _ = self.content_type
+        if kind not in ("", "application/json") and not kind.endswith("+json"):
+            raise ClientException(
+                f"Send the body as application/json, not as {kind}.", status_code=415
+            )
+        annotation = self.route_handler.parsed_fn_signature.parameters["data"].annotation
+        try:
+            return _decoder(annotation).decode(await self.body())
+        except msgspec.ValidationError as error:
+            raise _named(str(error)) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ClientException(f"The body is not JSON: {error}.", status_code=400) from error
+
+
+@lru_cache(64)
+def _decoder(annotation: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(annotation)
+
+
+def _named(message: str) -> Invalid:
+    """msgspec's message, with the place that it names as a JSON pointer (RFC 6901)."""
+    found = _PLACE.match(message)
+    what, path = (found["what"], found["path"] or "") if found else (message, "")
+    steps = [name or index for name, index in _STEP.findall(path)]
+    if field := _FIELD.match(what):
+        steps.append(field["name"][:100])
+    pointer = "#" + "".join("/" + s.replace("~", "~0").replace("/", "~1") for s in steps)
+    detail = what[:300] + "."
+    return Invalid(
+        f"The body is not valid: {detail}", errors=[{"pointer": pointer, "detail": detail}]
+    )
+
+
+def authenticated(connection: ASGIConnection[Any, Any, Any, Any], _route: BaseRouteHandler) -> None:
+    """A guard: the bearer token's user becomes the request's. Raises Unauthenticated."""
+    service: Service = connection.app.state.service
+    scheme, _, token = connection.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("Send an access token: `Authorization: Bearer <token>`.")
+    try:
+        connection.scope["user"] = service.application.identity.verify(token.strip())
+    except Unauthenticated as error:
+        raise Unauthenticated(error.detail, token_error="invalid_token") from error  # noqa: S106 - RFC 6750's word
+
+
+def known_id(prefix: str, text: str) -> str:
+    """``text``, if it could be an id of ours. Raises NotFound, as for one that is not there."""
+    if not text.startswith(prefix + "_") or not _ID.fullmatch(text):
+        raise NotFound(f"There is no {text[:60]!r}.")
+    return text

@@ -1,0 +1,103 @@
+"""What route handlers call: commands and queries, run in threads, and the media bucket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from commands import Position, execute
+from commands.dispatch import Command
+from domain.commit import Meta
+from domain.ids import derived
+from handlers.api.paging import Cursors
+from infra.bootstrap import Application
+from infra.objects import Objects
+from projections.projection import Projection, View
+from projections.query import Slice, live, owned
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# As many as the AWS clients keep connections; more would only wait in line for one.
+THREADS = 32
+
+
+class Service:
+    """The application as route handlers see it."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
+        # Apart, so that checks of a silent service cannot use up the threads of requests.
+        self._checks = ThreadPoolExecutor(4, thread_name_prefix="ready")
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Make every part before the first request, open the bucket; close both at the end."""
+        await self.run(self._prepare)
+        async with self.application.objects:
+            yield
+        self._checks.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _prepare(self) -> None:
+        application = self.application
+        # Made once and in one thread: neither boto3 sessions nor cached properties are
+        # safe to make in several.
+        self.cursors = Cursors(application.keys)
+        for part in ("context", "reading", "operations", "identity", "objects"):
+            getattr(application, part)
+
+    @property
+    def objects(self) -> Objects:
+        """The media bucket."""
+        return self.application.objects
+
+    async def run(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Blocking work in a thread."""
+        return await self._in(self._pool, partial(work, *args, **kwargs))
+
+    async def check(self, work: Callable[[], object]) -> None:
+        """A readiness check in a thread of its own kind."""
+        await self._in(self._checks, work)
+
+    async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(pool, context.run, work)
+
+    async def execute(self, command: Command, meta: Meta) -> Position:
+        """Run a command; where it left its own stream."""
+        return (await self.run(execute, self.application.context, command, meta))[0]
+
+    def page(
+        self, projection: Projection[View], owner: str, limit: int, cursor: str | None
+    ) -> Slice[View]:
+        """A page of the owner's views, with a cursor that only continues this very list."""
+        reading = self.application.reading
+        generation = live(projection, reading)
+        scope = f"{generation}|{owner}"
+        start = self.cursors.take(scope, cursor)
+        found = owned(projection, generation, owner, reading, limit, start)
+        return Slice(found.items, self.cursors.give(scope, found.cursor))
+
+    def identified(self, prefix: str, user_id: str, kind: str, key: str | None) -> str:
+        """The id that this Idempotency-Key always gives this user, or a fresh one."""
+        if key is None:
+            return self.application.ids.fresh(prefix)
+        return derived(prefix, user_id, kind, key)
+
+    def meta(self, user_id: str, request_id: str, route: str, key: str | None) -> Meta:
+        """Who acts and why, for the events. The same key on the same route is the same command."""
+        return Meta(self.identified("cmd", user_id, route, key), user_id, corr=request_id)
+
+
+Api = NamedDependency[SkipValidation[Service]]
+"""A route handler's ``service`` parameter."""

@@ -1,0 +1,189 @@
+"""``/v1/uploads``: resumable uploads, sent in parts straight to S3."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from litestar import Response, Router, delete, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import Meta as Rule
+from msgspec import Struct
+
+from domain import filenames
+from domain.parts import Part
+from handlers.api.openapi import LOCATION, problems
+from handlers.api.renderings import Failure, moment
+from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
+from handlers.api.service import Api, Service
+from handlers.api.upload_sessions import Session, UploadSessions, Wish
+
+MOST_URLS = 500
+MOST_PARTS = 10_000
+COMPLETION_BYTES = 2 * 1024 * 1024
+
+After = Annotated[
+    int, QueryParameter(ge=0, le=MOST_PARTS, description="Continue `missing` after this part.")
+]
+
+
+class NewUpload(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file to upload. size: bytes; content_type is kept, but the bytes decide."""
+
+    filename: Annotated[str, Rule(max_length=4096)]
+    size: Annotated[int, Rule(ge=0)]
+    content_type: Annotated[str, Rule(pattern=r"^[!-~]+/[ -~]+$", max_length=127)] = (
+        "application/octet-stream"
+    )
+
+
+class NamedPart(Struct, frozen=True, forbid_unknown_fields=True):
+    """A part as the client sent it. etag: as S3 answered the PUT, with or without quotes."""
+
+    number: Annotated[int, Rule(ge=1, le=MOST_PARTS)]
+    etag: Annotated[str, Rule(min_length=1, max_length=100)]
+
+
+class Completion(Struct, frozen=True, forbid_unknown_fields=True):
+    """The parts sent, in order; left out: whatever S3 has."""
+
+    parts: Annotated[list[NamedPart], Rule(max_length=MOST_PARTS)] | None = None
+
+
+class ReceivedPart(Struct, frozen=True):
+    """A part that S3 has."""
+
+    number: int
+    etag: str
+    size: int
+
+
+class MissingPart(Struct, frozen=True):
+    """A part to send: PUT ``size`` bytes to ``url``."""
+
+    number: int
+    size: int
+    url: str
+
+
+class Upload(Struct, frozen=True, kw_only=True):
+    """An upload session. status: uploading, uploaded, ready, rejected or aborted.
+
+    missing: at most 500; GET the upload with ``after=next_after`` for the following ones.
+    expires_at: when the URLs die; GET again for fresh ones.
+    """
+
+    asset_id: str
+    status: str
+    filename: str
+    content_type: str
+    size: int
+    part_size: int
+    part_count: int
+    received: list[ReceivedPart]
+    missing: list[MissingPart]
+    next_after: int | None
+    expires_at: datetime
+    failure: Failure | None
+    stream: str
+    version: int
+
+
+@post(
+    "/",
+    response_headers=[LOCATION],
+    responses=problems(401, 409, 410, 413, 422),
+    summary="Begin an upload",
+)
+async def begin(
+    data: JSONBody[NewUpload],
+    request: ApiRequest,
+    service: Api,
+    idempotency_key: IdempotencyKey = None,
+) -> Response[Upload]:
+    """Opens a session and signs a URL for each part. The same key again: the same session."""
+    user_id = request.user
+    asset_id = service.identified("ast", user_id, "uploads", idempotency_key)
+    name = filenames.clean(data.filename)
+    wish = Wish(user_id, asset_id, name, data.content_type, data.size)
+    meta = service.meta(user_id, request.request_id, "uploads", idempotency_key)
+    session = await UploadSessions(service).open(wish, meta)
+    location = {"Location": f"/v1/uploads/{asset_id}"}
+    return Response(await _rendered(service, session), status_code=201, headers=location)
+
+
+@get("/{asset_id:str}", responses=problems(401, 404, 409, 410, 422), summary="Resume an upload")
+async def resume(
+    asset_id: FromPath[str], request: ApiRequest, service: Api, after: After = 0
+) -> Upload:
+    """Which parts S3 has, and signed URLs for those that it lacks."""
+    known_id("ast", asset_id)
+    meta = service.meta(request.user, request.request_id, "uploads", None)
+    session = await UploadSessions(service).resume(request.user, asset_id, meta)
+    return await _rendered(service, session, after)
+
+
+@post(
+    "/{asset_id:str}/complete",
+    status_code=200,
+    request_max_body_size=COMPLETION_BYTES,
+    responses=problems(401, 404, 409, 410, 413, 422),
+    summary="Complete an upload",
+)
+async def complete(
+    asset_id: FromPath[str],
+    request: ApiRequest,
+    service: Api,
+    data: JSONBody[Completion | None] = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Upload:
+    """Checks every part, joins them and wakes the probe. Completing again is harmless."""
+    known_id("ast", asset_id)
+    named = None
+    if data is not None and data.parts is not None:
+        named = [Part(p.number, p.etag) for p in data.parts]
+    route = f"uploads/{asset_id}/complete"
+    meta = service.meta(request.user, request.request_id, route, idempotency_key)
+    session = await UploadSessions(service).complete(request.user, asset_id, named, meta)
+    return await _rendered(service, session)
+
+
+@delete("/{asset_id:str}", responses=problems(401, 404, 409), summary="Abort an upload")
+async def abort(asset_id: FromPath[str], request: ApiRequest, service: Api) -> None:
+    """Gives the session up and drops its parts. Aborting again is harmless."""
+    known_id("ast", asset_id)
+    meta = service.meta(request.user, request.request_id, "uploads", None)
+    await UploadSessions(service).abort(request.user, asset_id, meta)
+
+
+async def _rendered(service: Service, session: Session, after: int = 0) -> Upload:
+    return await service.run(_render, service, session, after)
+
+
+def _render(service: Service, session: Session, after: int) -> Upload:
+    state, parts, objects = session.state, session.parts, service.objects
+    lacking = [n for n in session.missing if n > after]
+    page = lacking[:MOST_URLS]
+    expires = service.application.clock.now() + 1000 * objects.presign_seconds
+    return Upload(
+        asset_id=session.asset_id,
+        status=state.status,
+        filename=state.filename,
+        content_type=state.content_type,
+        size=state.size,
+        part_size=state.part_size,
+        part_count=parts.count,
+        received=[ReceivedPart(p.number, p.etag, p.size) for p in session.received],
+        missing=[
+            MissingPart(n, parts.size_of(n), objects.presign_part(state.key, state.upload_id, n))
+            for n in page
+        ],
+        next_after=page[-1] if len(lacking) > len(page) else None,
+        expires_at=moment(expires),
+        failure=Failure(state.failure, state.detail) if state.failure else None,
+        stream=f"asset-{session.asset_id}",
+        version=session.version,
+    )
+
+
+UPLOADS = Router("/uploads", route_handlers=[begin, resume, complete, abort], tags=["uploads"])

@@ -1,0 +1,70 @@
+"""Personal fields: AES-GCM under a data key per person, wrapped by one master key.
+
+A sealed field is base64 of nonce (12 bytes) ‖ ciphertext ‖ tag; its associated data is
+``stream|version|field``, so that it opens only in the place where it was sealed.
+Destroying the person's data key erases every field for good.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from domain.errors import NotFound
+from infra.keys import KeyFiles
+
+Place = tuple[str, int, str]
+
+
+class PersonalFields:
+    """Implements commands.ports.Sealer."""
+
+    def __init__(self, keys: KeyFiles) -> None:
+        self._keys = keys
+
+    def seal(self, user_id: str, place: Place, text: str) -> str:
+        """See Sealer. The person's data key is made at the first field."""
+        wrapped = self._keys.get_or_make(_name(user_id), lambda: self._new_data_key(user_id))
+        data_key = self._unwrap(user_id, wrapped)
+        nonce = os.urandom(12)
+        sealed = nonce + AESGCM(data_key).encrypt(nonce, text.encode(), _bound_to(place))
+        return base64.b64encode(sealed).decode()
+
+    def open(self, user_id: str, place: Place, sealed: str) -> str:
+        """The text. Raises NotFound when the person was erased or the place is another."""
+        wrapped = self._keys.get(_name(user_id))
+        if wrapped is None:
+            raise NotFound("This person's data was erased.")
+        raw = base64.b64decode(sealed)
+        try:
+            opened = AESGCM(self._unwrap(user_id, wrapped)).decrypt(
+                raw[:12], raw[12:], _bound_to(place)
+            )
+        except InvalidTag:
+            raise NotFound("This field was sealed for another place.") from None
+        return opened.decode()
+
+    def erase(self, user_id: str) -> None:
+        """Destroy the person's data key."""
+        self._keys.destroy(_name(user_id))
+
+    def _master(self) -> AESGCM:
+        return AESGCM(self._keys.get_or_make("master.key", lambda: os.urandom(32)))
+
+    def _new_data_key(self, user_id: str) -> bytes:
+        nonce = os.urandom(12)
+        return nonce + self._master().encrypt(nonce, os.urandom(32), user_id.encode())
+
+    def _unwrap(self, user_id: str, wrapped: bytes) -> bytes:
+        return self._master().decrypt(wrapped[:12], wrapped[12:], user_id.encode())
+
+
+def _name(user_id: str) -> str:
+    return f"people/{user_id}.key"
+
+
+def _bound_to(place: Place) -> bytes:
+    return "|".join(str(part) for part in place).encode()

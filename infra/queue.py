@@ -1,0 +1,80 @@
+"""An SQS queue, long-polled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
+
+from infra.event_store.dynamodb import unavailable
+
+
+class Message(Struct, frozen=True):
+    """One delivery. receipt: names this delivery; deliveries: how often it was received."""
+
+    id: str
+    body: str
+    receipt: str
+    deliveries: int
+
+
+class Queue:
+    """client: a low-level boto3 SQS client (thread-safe)."""
+
+    def __init__(self, client: Any, url: str) -> None:
+        self._client = client
+        self.url = url
+
+    def receive(
+        self, most: int = 1, wait: int = 20, visibility: int | None = None
+    ) -> list[Message]:
+        """Up to ``most`` (at most 10) messages, waiting up to ``wait`` seconds for the first.
+
+        visibility: seconds for which nobody else gets them; the queue's own unless told.
+        """
+        request: dict[str, Any] = {
+            "QueueUrl": self.url,
+            "MaxNumberOfMessages": most,
+            "WaitTimeSeconds": wait,
+            "AttributeNames": ["ApproximateReceiveCount"],
+        }
+        if visibility is not None:
+            request["VisibilityTimeout"] = visibility
+        answer = self._call("receive_message", **request)
+        return [
+            Message(
+                m["MessageId"],
+                m["Body"],
+                m["ReceiptHandle"],
+                int(m.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
+            )
+            for m in answer.get("Messages", [])
+        ]
+
+    def send(self, body: str, delay: int = 0) -> None:
+        """Put a message in. delay: seconds before anybody sees it."""
+        self._call("send_message", QueueUrl=self.url, MessageBody=body, DelaySeconds=delay)
+
+    def delete(self, message: Message) -> None:
+        """The message is done with."""
+        self._call("delete_message", QueueUrl=self.url, ReceiptHandle=message.receipt)
+
+    def hide(self, message: Message, seconds: int) -> None:
+        """Keep the message from others for so many seconds from now; 0 gives it back."""
+        self._call(
+            "change_message_visibility",
+            QueueUrl=self.url, ReceiptHandle=message.receipt, VisibilityTimeout=seconds,
+        )  # fmt: skip
+
+    def depth(self) -> int:
+        """About how many messages wait, in flight ones included."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        answer = self._call("get_queue_attributes", QueueUrl=self.url, AttributeNames=names)
+        return sum(int(answer["Attributes"][n]) for n in names)
+
+    def _call(self, operation: str, **request: Any) -> Any:
+        try:
+            return getattr(self._client, operation)(**request)
+        except (ClientError, BotoCoreError) as error:
+            raise unavailable("The queue", error) from error

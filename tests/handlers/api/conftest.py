@@ -1,0 +1,109 @@
+"""The API behind a real HTTP server, on the emulator; no worker, relay or projector runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import httpx
+import msgspec
+import pytest
+import uvicorn
+
+from handlers.api import create_app
+from infra.bootstrap import Application
+from infra.local.emulator import Emulator
+from infra.local.provision import provision
+from infra.settings import Settings
+from tests.handlers.api.people import Person, Worker, client
+
+ORIGIN = "https://app.example"
+
+
+class Served(msgspec.Struct, frozen=True):
+    """A running API and the application behind it."""
+
+    url: str
+    application: Application
+
+
+@contextmanager
+def serving(application: Application) -> Iterator[Served]:
+    """Serve it on a free port until the block ends."""
+    config = uvicorn.Config(
+        create_app(application), port=0, lifespan="on", access_log=False, log_config=None
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert thread.is_alive(), "the API did not start"
+        assert time.monotonic() < deadline, "the API did not start in time"
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield Served(f"http://127.0.0.1:{port}", application)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+@pytest.fixture(scope="package")
+def settings(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of a stage of its own; this process's AWS is the emulator meanwhile."""
+    resources = provision(
+        emulator.access, {"Stage": f"t{uuid.uuid4().hex[:12]}", "AllowedOrigins": ORIGIN}
+    )
+    names = msgspec.structs.asdict(resources)
+    del names["events_stream_arn"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in emulator.access.environment().items():
+            patch.setenv(name, value)
+        keys = tmp_path_factory.mktemp("keys")
+        yield Settings(**names, keys=keys, allowed_origins=ORIGIN, signup_grant=100)
+
+
+@pytest.fixture(scope="package")
+def served(settings: Settings) -> Iterator[Served]:
+    """The API, one for all tests here; each test signs up users of its own."""
+    with serving(Application(settings)) as running:
+        yield running
+
+
+@pytest.fixture
+def anyone(served: Served) -> Iterator[httpx.Client]:
+    """A client without a token."""
+    with client(served.url) as http:
+        yield http
+
+
+@pytest.fixture
+def worker(served: Served) -> Worker:
+    """See Worker."""
+    return Worker(served.application)
+
+
+@pytest.fixture
+def new_person(served: Served, worker: Worker) -> Iterator[Callable[[], Person]]:
+    """Each call signs up another user."""
+    with ExitStack() as stack:
+
+        def sign_up() -> Person:
+            with client(served.url) as http:
+                email = f"{uuid.uuid4().hex}@example.org"
+                session = http.post("/v1/session", json={"email": email}).json()
+            token = session["access_token"]
+            http = stack.enter_context(client(served.url, Authorization=f"Bearer {token}"))
+            return Person(http, worker, session["user_id"])
+
+        yield sign_up
+
+
+@pytest.fixture
+def person(new_person: Callable[[], Person]) -> Person:
+    """A user with 100 credits."""
+    return new_person()

@@ -1,0 +1,137 @@
+"""A user with an HTTP client, and a worker that is only the commands a worker would execute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import unquote
+
+import httpx
+from msgspec import Struct
+
+from commands import (
+    CompleteSeparation,
+    RecordProbe,
+    RecordStage,
+    StartSeparation,
+    execute,
+)
+from commands.dispatch import Command
+from domain.audio import Audio
+from domain.commit import Meta
+from domain.job import STAGES, StemFile
+from infra.bootstrap import Application
+from infra.objects import stem_key
+
+CORE = {"type", "title", "status", "detail", "code", "request_id", "instance", "retryable"}
+# Plain HTTP on the loopback: loading certificates for every client takes longer than the tests.
+S3 = httpx.Client(verify=False, trust_env=False)
+SONG = b"not really a song, but the API never looks"
+
+
+def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The answer is a whole problem document; what it says."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = answer.json()
+    assert document.keys() >= CORE
+    assert document["type"] == f"urn:splitsound:problem:{code}"
+    assert (document["status"], document["code"]) == (status, code)
+    assert document["title"]
+    assert document["detail"]
+    assert document["request_id"] == answer.headers["x-request-id"]
+    assert unquote(document["instance"]) == answer.request.url.path
+    return document
+
+
+class Worker(Struct, frozen=True):
+    """Does what the worker would record, without doing the work."""
+
+    application: Application
+
+    def run(self, command: Command) -> None:
+        """Execute a command as the worker."""
+        meta = Meta(self.application.ids.fresh("cmd"), "worker:test")
+        execute(self.application.context, command, meta)
+
+    def probe(self, asset_id: str, seconds: int = 10, rate: int = 44_100) -> None:
+        """The upload is audio of that length."""
+        self.run(RecordProbe(asset_id, Audio(seconds * rate, rate, 2), "mp3", "mp3"))
+
+    def finish(self, job: dict[str, Any], user_id: str, body: bytes = b"stem bytes") -> None:
+        """Claim the job, pass all stages, put stems into storage, complete."""
+        job_id = job["job_id"]
+        self.run(StartSeparation(job_id, "test"))
+        for stage in STAGES:
+            self.run(RecordStage(job_id, 1, stage, 1500))
+        stems = []
+        for name in job["stems_wanted"]:
+            key = stem_key(user_id, job_id, 1, name, job["format"])
+            s3 = self.application.client("s3")
+            s3.put_object(Bucket=self.application.settings.media_bucket, Key=key, Body=body)
+            stems.append(StemFile(name, key, len(body), "audio/flac", 0.5))
+        self.run(CompleteSeparation(job_id, 1, tuple(stems), -0.5))
+
+
+class Person(Struct):
+    """A signed-in user."""
+
+    http: httpx.Client
+    worker: Worker
+    user_id: str
+
+    def begin(self, size: int = len(SONG), key: str | None = None, **wish: Any) -> httpx.Response:
+        """POST /v1/uploads."""
+        body = {"filename": "My Song.mp3", "size": size, **wish}
+        headers = {"Idempotency-Key": key} if key else {}
+        return self.http.post("/v1/uploads", json=body, headers=headers)
+
+    def upload(self, body: bytes = SONG) -> dict[str, Any]:
+        """A completed upload."""
+        session = self.begin(len(body)).json()
+        send(session, body)
+        answer = self.http.post(f"/v1/uploads/{session['asset_id']}/complete")
+        assert answer.status_code == 200, answer.text
+        completed: dict[str, Any] = answer.json()
+        return completed
+
+    def song(self, seconds: int = 10, rate: int = 44_100) -> str:
+        """The id of an upload that can be separated."""
+        asset_id: str = self.upload()["asset_id"]
+        self.worker.probe(asset_id, seconds, rate)
+        return asset_id
+
+    def ask(self, asset_id: str, key: str | None = None, **wish: Any) -> httpx.Response:
+        """POST /v1/jobs."""
+        headers = {"Idempotency-Key": key} if key else {}
+        return self.http.post("/v1/jobs", json={"asset_id": asset_id, **wish}, headers=headers)
+
+    def job(self, **wish: Any) -> dict[str, Any]:
+        """A queued job on a song of ten seconds."""
+        answer = self.ask(self.song(), **wish)
+        assert answer.status_code == 201, answer.text
+        created: dict[str, Any] = answer.json()
+        return created
+
+
+def send(session: dict[str, Any], body: bytes, most: int = 10_000) -> dict[int, str]:
+    """PUT the missing parts by their presigned URLs, as a browser would; ETags by number."""
+    etags = {}
+    for part in session["missing"][:most]:
+        start = (part["number"] - 1) * session["part_size"]
+        chunk = body[start : start + part["size"]]
+        assert len(chunk) == part["size"]
+        answer = S3.put(part["url"], content=chunk)
+        assert answer.status_code == 200, answer.text
+        etags[part["number"]] = answer.headers["etag"]
+    return etags
+
+
+@contextmanager
+def client(url: str, **headers: str) -> Iterator[httpx.Client]:
+    """A client that no proxy of this machine diverts."""
+    with httpx.Client(
+        base_url=url, headers=headers, trust_env=False, verify=False, timeout=20
+    ) as http:
+        yield http

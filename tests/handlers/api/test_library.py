@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+
+import pytest
+
+from commands import RejectAsset
+from tests.handlers.api.people import Person, Worker, assert_problem
+
+
+def test_an_upload_from_session_to_probe(person: Person, worker: Worker) -> None:
+    session = person.begin().json()
+    path = f"/v1/library/{session['asset_id']}"
+    assert person.http.get(path).json()["status"] == "uploading"
+    asset_id = person.upload()["asset_id"]
+    worker.probe(asset_id, seconds=3)
+    asset = person.http.get(f"/v1/library/{asset_id}", params={"min_version": 3}).json()
+    assert asset["status"] == "ready"
+    assert asset["audio"] == {"samples": 132_300, "rate": 44_100, "channels": 2, "seconds": 3.0}
+    assert (asset["container"], asset["failure"]) == ("mp3", None)
+    assert asset["created_at"].endswith("Z")
+
+
+def test_a_rejected_upload_says_why(person: Person, worker: Worker) -> None:
+    asset_id = person.upload()["asset_id"]
+    worker.run(RejectAsset(asset_id, "media_unreadable", "This is no audio."))
+    asset = person.http.get(f"/v1/library/{asset_id}", params={"min_version": 3}).json()
+    assert asset["failure"] == {"code": "media_unreadable", "detail": "This is no audio."}
+
+
+def test_the_list_has_ones_own_write_before_any_projector(
+    person: Person, new_person: Callable[[], Person]
+) -> None:
+    done = person.upload()
+    params = {"stream": done["stream"], "min_version": done["version"]}
+    page = person.http.get("/v1/library", params=params).json()
+    assert [a["asset_id"] for a in page["items"]] == [done["asset_id"]]
+    assert page["items"][0]["status"] == "uploaded"
+    assert_problem(new_person().http.get("/v1/library", params=params), 404, "not_found")
+    wrong = person.http.get("/v1/library", params={"stream": "credits-x"})
+    assert_problem(wrong, 422, "invalid_request")
+
+
+def test_each_user_lists_their_own(person: Person, new_person: Callable[[], Person]) -> None:
+    for each in (person, new_person()):
+        asset_id = each.begin().json()["asset_id"]
+        each.http.get(f"/v1/library/{asset_id}")
+        page = each.http.get("/v1/library").json()
+        assert [a["asset_id"] for a in page["items"]] == [asset_id]
+        assert page["cursor"] is None
+
+
+def test_only_cursors_of_this_very_list_are_taken(
+    person: Person, new_person: Callable[[], Person]
+) -> None:
+    for each in (person, stranger := new_person()):
+        for _ in range(2):
+            each.http.get(f"/v1/library/{each.begin().json()['asset_id']}")
+    cursor = person.http.get("/v1/library", params={"limit": 1}).json()["cursor"]
+    foreign = stranger.http.get("/v1/library", params={"limit": 1}).json()["cursor"]
+    forged = base64.urlsafe_b64encode(b'{"pk":{"S":"x"}}').decode()
+    rest = person.http.get("/v1/library", params={"limit": 1, "cursor": cursor}).json()
+    assert len(rest["items"]) == 1
+    for wrong in (foreign, forged, "x", "", cursor[:-1], "x" + cursor):
+        answer = person.http.get("/v1/library", params={"cursor": wrong})
+        assert_problem(answer, 422, "invalid_request")
+    assert_problem(person.http.get("/v1/jobs", params={"cursor": cursor}), 422, "invalid_request")
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "1.5", ""])
+def test_limits_that_are_none(person: Person, limit: str) -> None:
+    for path in ("/v1/library", "/v1/jobs", "/v1/credits/history"):
+        problem = assert_problem(
+            person.http.get(path, params={"limit": limit}), 422, "invalid_request"
+        )
+        assert problem["errors"][0]["parameter"] == "limit"

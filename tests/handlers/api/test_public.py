@@ -1,0 +1,96 @@
+"""What needs no token: capabilities, health, the OpenAPI document, CORS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from domain.asset import MIB
+from tests.handlers.api.conftest import ORIGIN
+from tests.handlers.api.people import Person
+
+
+def test_capabilities(anyone: httpx.Client) -> None:
+    offer = anyone.get("/v1/capabilities").json()
+    assert offer["default_model"] in [m["name"] for m in offer["models"]]
+    for model in offer["models"]:
+        assert model.keys() == {
+            "name", "title", "stems", "credits_per_second", "approximate", "description",
+        }  # fmt: skip
+    assert [f["name"] for f in offer["formats"]] == ["flac", "wav", "mp3"]
+    assert offer["formats"][2]["max_rate"] == 48_000
+    assert offer["limits"] == {"max_seconds": 10_800, "max_bytes": 4 * 1024**3}
+    assert offer["price_list"]
+    assert offer["upload_parts"] == {
+        "smallest": 8 * MIB, "largest": 8 * MIB, "most_parts": 512, "urls_per_answer": 500,
+    }  # fmt: skip
+
+
+def test_health(anyone: httpx.Client) -> None:
+    assert anyone.get("/healthz").json() == {"status": "ok"}
+    assert anyone.get("/readyz").json() == {"status": "ok"}
+
+
+def test_preflight(anyone: httpx.Client) -> None:
+    asked = {
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,idempotency-key",
+    }
+    answer = anyone.options("/v1/jobs", headers=asked)
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    allowed = answer.headers["access-control-allow-headers"].lower()
+    assert {"authorization", "idempotency-key"} <= {h.strip() for h in allowed.split(",")}
+    foreign = anyone.options("/v1/jobs", headers={**asked, "Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in foreign.headers
+
+
+@pytest.mark.parametrize("path", ["/v1/credits", "/v1/nope", "/v1/jobs/job_x"])
+def test_answers_and_errors_are_readable_across_origins(person: Person, path: str) -> None:
+    answer = person.http.get(path, headers={"Origin": ORIGIN})
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    exposed = answer.headers["access-control-expose-headers"].lower()
+    for name in ("location", "etag", "retry-after", "x-request-id", "www-authenticate"):
+        assert name in exposed
+    foreign = person.http.get(path, headers={"Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in foreign.headers
+
+
+def test_answers_are_not_stored(person: Person) -> None:
+    answer = person.http.get("/v1/credits")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_openapi_document(anyone: httpx.Client) -> None:
+    answer = anyone.get("/schema/openapi.json")
+    assert answer.status_code == 200
+    document: dict[str, Any] = answer.json()
+    assert document["openapi"].startswith("3.1")
+    assert "/v1/uploads/{asset_id}/complete" in document["paths"]
+    schemas = document["components"]["schemas"]
+    for name in ("NewUpload", "Completion", "NamedPart", "JobWish", "Credentials"):
+        assert schemas[name]["additionalProperties"] is False
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            personal = path.startswith("/v1") and path not in ("/v1/session", "/v1/capabilities")
+            assert operation.get("security") == ([{"bearer": []}] if personal else None), path
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    assert list(response["content"]) == ["application/problem+json"], path
+            assert ("401" in operation["responses"]) == personal
+    job = document["paths"]["/v1/jobs"]["post"]
+    statuses = {201, 400, 401, 402, 404, 409, 413, 415, 422, 500, 503}
+    assert {int(s) for s in job["responses"]} == statuses
+    assert "Location" in job["responses"]["201"]["headers"]
+    assert [p["name"] for p in job["parameters"]] == ["Idempotency-Key"]
+
+
+def test_no_page_loads_scripts_from_elsewhere(anyone: httpx.Client) -> None:
+    for path in ("/schema", "/schema/swagger", "/schema/redoc", "/schema/elements"):
+        answer = anyone.get(path)
+        assert "html" not in answer.headers["content-type"]
+        assert "<script" not in answer.text
