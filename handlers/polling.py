@@ -1,0 +1,47 @@
+"""A queue's consumer for the local stack, with Lambda's contract for SQS batches.
+
+The handler gets ``{"Records": [{"messageId", "body"}]}`` and answers ``batchItemFailures``;
+messages that it names come back after their visibility timeout, the others are deleted.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from domain.errors import Unavailable
+from infra.queue import Queue
+
+Handler = Callable[[dict[str, Any]], dict[str, Any]]
+FAULT_SECONDS = 1.0
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def consume(queue: Queue, handler: Handler, stop: threading.Event, wait: int, log: Any) -> None:
+    """Feed the handler batch by batch until ``stop`` is set. wait: seconds of a long poll."""
+    while not stop.is_set():
+        try:
+            _one_batch(queue, handler, wait)
+        except Unavailable as error:
+            log.warning("queue did not answer", error=error.detail)
+            stop.wait(FAULT_SECONDS)
+
+
+def _one_batch(queue: Queue, handler: Handler, wait: int) -> None:
+    messages = queue.receive(most=10, wait=wait)
+    if not messages:
+        return
+    records = [{"messageId": m.id, "body": m.body} for m in messages]
+    failed = {f["itemIdentifier"] for f in handler({"Records": records})["batchItemFailures"]}
+    for message in messages:
+        if message.id not in failed:
+            queue.delete(message)

@@ -1,0 +1,81 @@
+"""One probe: decode the whole upload, record what it is or why it cannot be separated."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from commands import RecordProbe, RejectAsset, execute
+from commands.dispatch import Command
+from domain.asset import ASSET, UPLOADED
+from domain.commit import Meta
+from domain.errors import MediaError
+from handlers.worker.pipeline import time_limit
+from handlers.worker.separation import fetch
+from handlers.worker.workplace import Workplace
+from infra import media
+from infra.bootstrap import Application
+from infra.queue import Message, Queue
+from projections.doorbell import parse
+
+
+class Probe:
+    """Handles messages of the probe queue. Needs no GPU and no model."""
+
+    def __init__(
+        self, application: Application, worker: str, workplace: Workplace, log: Any
+    ) -> None:
+        self._app = application
+        self._worker = worker
+        self._workplace = workplace
+        self._log = log
+        self._queue: Queue = application.queue("probe")
+        self._draining = False
+
+    @property
+    def queue(self) -> Queue:
+        """Where its messages come from."""
+        return self._queue
+
+    def drain(self) -> None:
+        """Stop the running probe; its message comes back."""
+        self._draining = True
+
+    async def handle(self, message: Message) -> bool:
+        """Probe the asset that the message names; whether the message is done with."""
+        asset_id = parse(message.body).identity
+        loaded = await asyncio.to_thread(self._app.store.load, ASSET, ASSET.stream(asset_id))
+        if loaded.state.status != UPLOADED:
+            return True
+        keep = asyncio.create_task(self._keep_invisible(message))
+        try:
+            verdict = await self._examine(asset_id, loaded.state.key)
+        finally:
+            keep.cancel()
+        meta = Meta(self._app.ids.fresh("cmd"), f"worker:{self._worker}")
+        await asyncio.to_thread(execute, self._app.context, verdict, meta)
+        self._log.info("probed", asset=asset_id, verdict=type(verdict).__name__)
+        return True
+
+    async def _examine(self, asset_id: str, key: str) -> Command:
+        limit = self._app.settings.max_seconds
+        with self._workplace.directory(f"probe-{asset_id}") as directory:
+            source = directory / "source"
+            try:
+                await fetch(self._app.objects, key, source)
+                found = await asyncio.to_thread(
+                    media.measure,
+                    source,
+                    max_seconds=limit,
+                    timeout=time_limit(limit),
+                    cancelled=lambda: self._draining,
+                )
+            except MediaError as error:
+                return RejectAsset(asset_id, error.code, error.detail)
+        return RecordProbe(asset_id, found.audio, found.container, found.codec)
+
+    async def _keep_invisible(self, message: Message) -> None:
+        visibility = self._app.settings.visibility_seconds
+        while True:
+            await asyncio.sleep(visibility / 3)
+            await asyncio.to_thread(self._queue.hide, message, visibility)

@@ -1,0 +1,190 @@
+"""One separation, from message to committed end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from commands import CompleteSeparation, FailSeparation, RecordStage, StartSeparation, execute
+from commands.dispatch import Command
+from domain.audio import Cancelled
+from domain.commit import Meta
+from domain.errors import MediaError, NotFound, StaleAttempt
+from domain.job import JOB, OPEN, RUNNING, JobState, SeparationRequested, StemFile
+from handlers.worker.heartbeat import Heartbeat
+from handlers.worker.pipeline import EncodedStem, Pipeline
+from handlers.worker.workplace import Workplace
+from infra.bootstrap import Application
+from infra.objects import Objects, stem_key
+from infra.queue import Message, Queue
+from projections.doorbell import parse
+
+
+async def fetch(objects: Objects, key: str, target: Path) -> None:
+    """Download an original. Raises MediaError ``source_missing``: trying again cannot help."""
+    try:
+        await objects.download(key, target, lambda _: None)
+    except NotFound:
+        raise MediaError(
+            "source_missing", "The uploaded file is no longer in storage. Upload it again."
+        ) from None
+
+
+class Separation:
+    """Handles messages of the separation queue, one at a time."""
+
+    def __init__(
+        self, application: Application, worker: str, workplace: Workplace, log: object
+    ) -> None:
+        self._app = application
+        self._worker = worker
+        self._workplace = workplace
+        self._log: Any = log
+        self._queue: Queue = application.queue("separation")
+        self._running: Heartbeat | None = None
+
+    @property
+    def queue(self) -> Queue:
+        """Where its messages come from."""
+        return self._queue
+
+    def drain(self) -> None:
+        """Stop the running job between two chunks and leave it to another worker."""
+        if self._running:
+            self._running.stop("draining")
+
+    async def handle(self, message: Message) -> bool:
+        """Work on the job that the message names; whether the message is done with."""
+        job_id = parse(message.body).identity
+        state = await self._claim(job_id)
+        if state is None:
+            return True
+        heart = Heartbeat(
+            job_id,
+            state.attempt,
+            self._worker,
+            message=message,
+            queue=self._queue,
+            visibility=self._app.settings.visibility_seconds,
+            store=self._app.store,
+            operations=self._app.operations,
+            clock=self._app.clock,
+            log=self._log,
+        )
+        self._running = heart
+        try:
+            async with heart:
+                return await self._work(state.asked, heart)
+        finally:
+            self._running = None
+
+    async def _claim(self, job_id: str) -> JobState | None:
+        """The job as this worker's attempt; None when there is nothing to do."""
+        state = await self._state(job_id)
+        if state.status not in OPEN or await self._is_in_good_hands(job_id, state):
+            return None
+        await self._execute(StartSeparation(job_id, self._worker))
+        state = await self._state(job_id)
+        if state.status != RUNNING or state.worker != self._worker:
+            return None
+        self._log.info("claimed", job=job_id, attempt=state.attempt)
+        return state
+
+    async def _is_in_good_hands(self, job_id: str, state: JobState) -> bool:
+        # Deliveries are duplicated now and then. Taking a job over from a worker that is
+        # alive would do the work twice; if it dies, its own message comes back, and the
+        # sweeper rings for jobs that fell silent.
+        if state.status != RUNNING:
+            return False
+        progress = await asyncio.to_thread(self._app.operations.progress, job_id)
+        silent_since = self._app.clock.now() - 1000 * self._app.settings.stale_seconds
+        return (
+            progress is not None
+            and progress.attempt == state.attempt
+            and progress.beat > silent_since
+        )
+
+    async def _work(self, asked: SeparationRequested, heart: Heartbeat) -> bool:
+        try:
+            await self._run_stages(asked, heart)
+        except MediaError as error:
+            await self._fail(heart, error)
+        except (Cancelled, StaleAttempt):
+            return await self._give_up(heart)
+        except BaseException:
+            await asyncio.to_thread(heart.fall_silent)
+            raise
+        return True
+
+    async def _run_stages(self, asked: SeparationRequested, heart: Heartbeat) -> None:
+        name = f"{heart.job_id}-{heart.attempt}"
+        with self._workplace.directory(name) as directory:
+            pipeline = Pipeline(
+                asked,
+                directory,
+                self._app.settings.max_seconds,
+                heart.cancelled,
+                lambda done: setattr(heart, "done", done),
+            )
+            async with self._stage("download", heart):
+                await fetch(self._app.objects, asked.source_key, pipeline.source)
+            async with self._stage("probe", heart):
+                await asyncio.to_thread(pipeline.probe)
+            async with self._stage("decode", heart):
+                await asyncio.to_thread(pipeline.decode)
+            async with self._stage("separate", heart):
+                await asyncio.to_thread(pipeline.separate)
+            async with self._stage("encode", heart):
+                encoded = await asyncio.to_thread(pipeline.encode)
+            async with self._stage("upload", heart):
+                stems = await asyncio.gather(*(self._upload(asked, heart, e) for e in encoded))
+            await self._execute(
+                CompleteSeparation(heart.job_id, heart.attempt, tuple(stems), pipeline.gain_db)
+            )
+            self._log.info("completed", job=heart.job_id, attempt=heart.attempt)
+
+    @asynccontextmanager
+    async def _stage(self, name: str, heart: Heartbeat) -> AsyncIterator[None]:
+        if heart.cancelled():
+            raise Cancelled
+        heart.enter(name)
+        begun = time.monotonic()
+        yield
+        took = round(1000 * (time.monotonic() - begun))
+        await self._execute(RecordStage(heart.job_id, heart.attempt, name, took))
+
+    async def _upload(
+        self, asked: SeparationRequested, heart: Heartbeat, stem: EncodedStem
+    ) -> StemFile:
+        size = stem.path.stat().st_size
+        key = stem_key(asked.user_id, heart.job_id, heart.attempt, stem.name, stem.format.extension)
+        await self._app.objects.upload(stem.path, key, stem.format.media_type, lambda _: None)
+        return StemFile(stem.name, key, size, stem.format.media_type, stem.peak)
+
+    async def _fail(self, heart: Heartbeat, error: MediaError) -> None:
+        command = FailSeparation(heart.job_id, heart.attempt, heart.stage, error.code, error.detail)
+        try:
+            await self._execute(command)
+        except StaleAttempt:
+            return  # another worker has the job; the failure is no longer ours to tell
+        self._log.warning("failed", job=heart.job_id, stage=heart.stage, code=error.code)
+
+    async def _give_up(self, heart: Heartbeat) -> bool:
+        """Discard the work; a job that is merely handed on keeps its message."""
+        self._log.info("discarded", job=heart.job_id, attempt=heart.attempt, why=heart.stopped)
+        if heart.stopped != "draining":
+            return True
+        await asyncio.to_thread(heart.fall_silent)
+        return False
+
+    async def _state(self, job_id: str) -> JobState:
+        loaded = await asyncio.to_thread(self._app.store.load, JOB, JOB.stream(job_id))
+        return loaded.state  # type: ignore[no-any-return]
+
+    async def _execute(self, command: Command) -> None:
+        meta = Meta(self._app.ids.fresh("cmd"), f"worker:{self._worker}")
+        await asyncio.to_thread(execute, self._app.context, command, meta)

@@ -1,0 +1,40 @@
+"""Directories for jobs in progress, and the removal of what a killed worker left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Workplace:
+    """``<root>/splitsound-<pid>/``; root: a disk with room for decoded songs."""
+
+    def __init__(self, root: Path | None) -> None:
+        self._root = root or Path(tempfile.gettempdir())
+        self._home = self._root / f"splitsound-{os.getpid()}"
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._remove_orphans()
+
+    @contextmanager
+    def directory(self, name: str) -> Iterator[Path]:
+        """An empty directory, removed afterwards."""
+        path = self._home / name
+        path.mkdir(parents=True)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def close(self) -> None:
+        """Remove what is left."""
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def _remove_orphans(self) -> None:
+        for path in self._root.glob("splitsound-*"):
+            pid = path.name.rpartition("-")[2]
+            if pid.isdigit() and (int(pid) == os.getpid() or not Path(f"/proc/{pid}").exists()):
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,122 @@
+"""Lost messages ring again; dead ones end their job, and the credits come back."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import structlog
+
+import projections
+from commands import (
+    CompleteUpload,
+    InitializeUpload,
+    RecordProbe,
+    RequestSeparation,
+    SignUp,
+    StartSeparation,
+    execute,
+)
+from commands.dispatch import Command
+from domain.asset import ASSET
+from domain.audio import Audio
+from domain.commit import Meta
+from domain.credits import CREDITS
+from domain.job import JOB
+from handlers.sweeper import Sweeper
+from handlers.sweeper.__main__ import build
+from infra.bootstrap import Application
+from infra.operations import Progress
+from projections.catch_up import sweep
+from projections.doorbell import envelope, parse, ring
+
+
+@pytest.fixture
+def sweeper(application: Application) -> Sweeper:
+    """One upload that is probed, one that is not, and a queued job; nothing was delivered."""
+    do(application, SignUp("usr", "development", "ann@example.com"))
+    for asset in ("ast_ready", "ast_new"):
+        size = (1000, 8 << 20, "key", "up")
+        do(application, InitializeUpload("usr", asset, "a.mp3", "audio/mpeg", *size))
+        do(application, CompleteUpload("usr", asset, 1000, "etag"))
+    do(application, RecordProbe("ast_ready", Audio(441000, 44100, 2), "mp3", "mp3"))
+    do(application, RequestSeparation("usr", "job_a", "ast_ready", "spleeter-2stems", "flac"))
+    project(application)
+    return build(application, structlog.get_logger())
+
+
+def do(application: Application, command: Command) -> None:
+    execute(application.context, command, Meta(application.ids.fresh("cmd"), "test"))
+
+
+def project(application: Application) -> None:
+    for projection in projections.ALL.values():
+        sweep(projection, application.reading)
+
+
+def rung(application: Application, queue: str) -> list[str]:
+    return [parse(m.body).stream for m in application.queue(queue).receive(10, wait=1)]
+
+
+def test_waiting_work_whose_message_was_lost_rings_again(
+    application: Application, sweeper: Sweeper
+) -> None:
+    assert sweeper.sweep(grace=0) == 2
+    assert sweeper.sweep(grace=0) == 0  # the queues now hold a message for each
+    assert rung(application, "separation") == ["job-job_a"]
+    assert rung(application, "probe") == ["asset-ast_new"]
+
+
+def test_work_that_has_not_waited_long_is_left_alone(sweeper: Sweeper) -> None:
+    assert sweeper.sweep() == 0
+
+
+def test_a_silent_job_rings_and_a_living_one_does_not(
+    application: Application, sweeper: Sweeper
+) -> None:
+    do(application, StartSeparation("job_a", "w"))
+    project(application)
+    now = application.clock.now()
+    application.operations.report("job_a", Progress(1, "w", "decode", 0.5, now))
+    sweeper.sweep(grace=60_000)
+    assert rung(application, "separation") == []
+    application.operations.report("job_a", Progress(1, "w", "decode", 0.5, 0))
+    time.sleep(0.01)
+    sweeper.sweep(grace=5)
+    assert rung(application, "separation") == ["job-job_a"]
+
+
+def test_a_dead_job_ends_and_its_credits_come_back(
+    application: Application, sweeper: Sweeper
+) -> None:
+    (requested,) = application.store.read("job-job_a")
+    application.queue("separation_dlq").send(envelope(ring(requested)))
+    application.queue("separation_dlq").send("not a doorbell at all")
+    sweeper.sweep()
+    state = application.store.load(JOB, "job-job_a").state
+    assert state.status == "failed"
+    account = application.store.load(CREDITS, "credits-usr").state
+    assert (account.reserved, account.available(0)) == (0, 600)
+    assert application.queue("separation_dlq").depth() == 0
+    sweeper.sweep()
+    assert application.store.load(JOB, "job-job_a").version == 2
+
+
+def test_a_dead_duplicate_does_not_end_a_living_job(
+    application: Application, sweeper: Sweeper
+) -> None:
+    (requested,) = application.store.read("job-job_a")
+    do(application, StartSeparation("job_a", "w"))
+    now = application.clock.now()
+    application.operations.report("job_a", Progress(1, "w", "separate", 0.5, now))
+    application.queue("separation_dlq").send(envelope(ring(requested)))
+    sweeper.sweep()
+    assert application.store.load(JOB, "job-job_a").state.status == "running"
+
+
+def test_a_dead_probe_rejects_its_upload(application: Application, sweeper: Sweeper) -> None:
+    *_, completed = application.store.read("asset-ast_new")
+    application.queue("probe_dlq").send(envelope(ring(completed)))
+    sweeper.sweep()
+    state = application.store.load(ASSET, "asset-ast_new").state
+    assert (state.status, state.failure) == ("rejected", "probe_failed")
