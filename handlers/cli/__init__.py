@@ -1,0 +1,66 @@
+"""The ``splitsound`` command: parse, call, render. Each command's module is loaded when it runs."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+
+import click
+
+# Help texts stand here so that `splitsound --help` imports nothing but click.
+_COMMANDS = {
+    "up": "Start the local stack and keep it running.",
+    "down": "Stop the running stack.",
+    "demo": "A song to stems, start to finish, on a stack of its own.",
+    "separate": "Send a song through the running API and fetch its stems.",
+    "cancel": "Cancel a job; what it holds of your credits comes back.",
+    "events": "Show a stream; export and import events.",
+    "credits": "A user's credit statement, computed from the events.",
+    "projections": "List, rebuild and verify the read models.",
+    "doctor": "Check this machine and the running stack, and say what to do.",
+    "bench": "Measure speed and memory; print a table, write JSON.",
+}
+
+_EPILOG = """\b
+Exit codes: 0 done; 1 it failed; 2 wrong usage or a file that cannot be used;
+3 no stack is running, or the API cannot be reached; 130 interrupted.
+Commands that print data take --json; under it errors are JSON too, on stderr."""
+
+
+class _Commands(click.Group):
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return [name for name in _COMMANDS if _exists(name)]
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS or not _exists(cmd_name):
+            return None
+        module = importlib.import_module(f"handlers.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name]) for name in self.list_commands(ctx)])
+
+
+def _exists(name: str) -> bool:
+    return importlib.util.find_spec(f"handlers.cli.{name}") is not None
+
+
+@click.group(
+    cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(package_name="splitsound", prog_name="splitsound")
+def cli() -> None:
+    """SplitSound takes a song apart into its stems: vocals, drums, bass, other.
+
+    Try `splitsound demo` first. `splitsound up` keeps a stack running for the other commands.
+    """
+
+
+def main() -> None:
+    """The console script."""
+    from handlers.cli.outcome import run
+
+    sys.exit(run(cli, sys.argv[1:]))

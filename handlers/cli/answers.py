@@ -1,0 +1,114 @@
+"""What the API answers, as far as the command line reads it; unknown members are ignored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+
+class Session(Struct):
+    """expires_in: seconds."""
+
+    access_token: str
+    expires_in: int
+    user_id: str
+
+
+class ReceivedPart(Struct):
+    """A part that storage already has."""
+
+    number: int
+    etag: str
+    size: int
+
+
+class MissingPart(Struct):
+    """A part to send: ``size`` bytes by PUT to ``url``."""
+
+    number: int
+    size: int
+    url: str
+
+
+class Upload(Struct):
+    """An upload session; at most 500 missing parts per answer."""
+
+    asset_id: str
+    status: str = "uploading"
+    part_size: int = 0
+    part_count: int = 0
+    received: list[ReceivedPart] = []
+    missing: list[MissingPart] = []
+
+
+class AudioFacts(Struct):
+    """What the probe measured."""
+
+    samples: int
+    rate: int
+    channels: int
+    seconds: float
+
+
+class Failure(Struct):
+    """Why an asset or a job ended badly."""
+
+    code: str
+    detail: str = ""
+    stage: str = ""
+
+
+class Asset(Struct):
+    """status: uploading, uploaded, ready, rejected or aborted."""
+
+    asset_id: str
+    status: str
+    audio: AudioFacts | None = None
+    failure: Failure | None = None
+
+
+class Quote(Struct):
+    """seconds of audio; price and available in credits."""
+
+    seconds: float
+    price: int
+    available: int
+    model: str = ""
+
+
+class Stage(Struct):
+    """A finished stage of one attempt."""
+
+    attempt: int
+    stage: str
+    seconds: float
+
+
+class StemLink(Struct):
+    """A finished stem and where to fetch it."""
+
+    name: str
+    url: str
+    filename: str
+    bytes: int
+    media_type: str
+
+
+class Job(Struct):
+    """status: queued, running, completed, failed or cancelled; progress: 0..1 of all stages."""
+
+    job_id: str
+    status: str
+    stage: str | None = None
+    progress: float | None = None
+    attempt: int = 0
+    stages: list[Stage] = []
+    stems: list[StemLink] = []
+    gain_db: float | None = None
+    failure: Failure | None = None
+    price: int | None = None
+    model: str | None = None
+    requested_at: Any = None
+    started_at: Any = None
+    ended_at: Any = None

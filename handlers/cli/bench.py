@@ -1,0 +1,106 @@
+"""`splitsound bench`: measure, print a table, write JSON."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from handlers.bench import Figure
+
+TOPICS = ("domain", "imports", "units", "latency", "memory")
+
+
+@click.command("bench")
+@click.argument("topics", nargs=-1, type=click.Choice(TOPICS))
+@click.option("--minutes", default="3,60", help="Lengths for `memory`, in minutes.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("bench.json"),
+    help="Where the figures go as JSON.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def command(topics: tuple[str, ...], minutes: str, out: Path, as_json: bool) -> None:
+    """Measure TOPICS (all of them unless named) and compare with goals and peers.
+
+    `memory` works through an hour of music and takes some minutes. `units` and `latency`
+    start a local stack of their own.
+    """
+    measured: dict[str, list[Figure]] = {}
+    for topic in topics or TOPICS:
+        if not as_json:
+            click.echo(f"measuring {topic} ...", err=True)
+        measured[topic] = _measure(topic, tuple(int(m) for m in minutes.split(",")))
+    report = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "figures": {t: msgspec.to_builtins(f) for t, f in measured.items()},
+    }
+    out.write_text(json.dumps(report, indent=2) + "\n")
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        _print(measured)
+        click.echo(f"Written to {out}.")
+
+
+def _measure(topic: str, minutes: tuple[int, ...]) -> list[Figure]:
+    if topic == "domain":
+        from handlers.bench import domain
+
+        return domain.figures()
+    if topic == "imports":
+        from handlers.bench import imports
+
+        return imports.figures()
+    if topic == "memory":
+        from handlers.bench import memory
+
+        return memory.figures(minutes)
+    return _on_a_stack(topic)
+
+
+def _on_a_stack(topic: str) -> list[Figure]:
+    import tempfile
+
+    from handlers.bench import latency, units
+    from infra.bootstrap import Application
+    from infra.local.stack import LocalStack, adopted
+    from infra.settings import from_environment
+
+    measures: dict[str, Callable[[Application, str], list[Figure]]] = {
+        "latency": latency.figures,
+        "units": lambda application, _: units.figures(application),
+    }
+    with (
+        tempfile.TemporaryDirectory() as data,
+        # `units` plays the worker itself.
+        LocalStack(Path(data), workers=0 if topic == "units" else 1) as stack,
+        adopted(stack.environment),
+    ):
+        application = Application(from_environment(), "bench")
+        return measures[topic](application, stack.api_url)
+
+
+def _print(measured: dict[str, list[Figure]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("what")
+    table.add_column("measured", justify="right")
+    table.add_column("unit")
+    table.add_column("goal")
+    table.add_column("beside it")
+    for topic, figures in measured.items():
+        table.add_row(f"[bold]{topic}[/bold]")
+        for f in figures:
+            table.add_row(f"  {f.what}", _number(f.value), f.unit, f.goal, f.peer)
+    Console(width=160).print(table)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.3g}"

@@ -1,0 +1,26 @@
+"""``splitsound cancel``: take a request back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from handlers.cli import terminal
+from handlers.cli.answers import Job
+from handlers.cli.client import Api
+from handlers.cli.reach import api_options, api_url, json_option
+
+
+@click.command("cancel")
+@click.argument("job_id", metavar="JOB")
+@api_options
+@json_option
+def command(job_id: str, api: str | None, email: str, data: Path, as_json: bool) -> None:
+    """Cancel JOB (job_...); a job that has already ended stays as it ended."""
+    with Api(api_url(api, data), email) as client:
+        job = client.post(f"/v1/jobs/{job_id}/cancel", {}, Job)
+    if as_json:
+        terminal.emit({"job_id": job.job_id, "status": job.status})
+    else:
+        click.echo(f"{job.job_id} is {job.status}.")

@@ -1,0 +1,219 @@
+"""``splitsound events``: read a stream; export and import all of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+import msgspec
+
+from domain.commit import Commit, Tip, verify_chain
+from domain.errors import HistoryBroken, NotFound
+from handlers.cli import terminal
+from handlers.cli.asof import as_of_option, upto
+from handlers.cli.outcome import BadInput
+from handlers.cli.reach import application, data_option, json_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_CATEGORIES = {"job": "job", "ast": "asset", "usr": "user"}
+_LONGEST_VALUE = 48  # in a terminal; a pipe gets all of it
+
+
+@click.group("events")
+def command() -> None:
+    """Show a stream; export and import events."""
+
+
+def stream_name(text: str) -> str:
+    """A stream's name; an id alone means its own stream (``job_1`` is ``job-job_1``)."""
+    prefix = text.partition("_")[0]
+    return f"{_CATEGORIES[prefix]}-{text}" if prefix in _CATEGORIES else text
+
+
+@command.command("show")
+@click.argument("stream")
+@as_of_option
+@json_option
+@data_option
+def show(stream: str, as_of: int | None, as_json: bool, data: Path) -> None:
+    """Show the events of STREAM, oldest first, and check its hash chain.
+
+    STREAM is job-..., asset-..., user-... or credits-...; a job's, asset's or user's id alone
+    names its own stream.
+    """
+    name = stream_name(stream)
+    commits, broken = _checked(upto(application(data).store.read(name), as_of))
+    if not commits and not broken:
+        when = f" at {terminal.stamp(as_of)}" if as_of else ""
+        raise NotFound(f"There is no stream {name}{when}.")
+    if as_json:
+        events = [event for commit in commits for event in said(commit)]
+        terminal.emit({"stream": name, "verified": not broken, "events": events})
+    else:
+        render(name, commits, terminal.console())
+    if broken:
+        raise broken
+
+
+def _checked(commits: Any) -> tuple[list[Commit], HistoryBroken | None]:
+    """The commits up to where the chain breaks, and how it does."""
+    good: list[Commit] = []
+    tip: Tip | None = None
+    for commit in commits:
+        try:
+            tip = verify_chain((commit,), tip)
+        except HistoryBroken as error:
+            return good, error
+        good.append(commit)
+    return good, None
+
+
+def said(commit: Commit) -> list[dict[str, Any]]:
+    """The events of a commit, each with where it stands."""
+    events = msgspec.json.decode(commit.events, type=list[dict[str, Any]])
+    return [
+        {
+            "version": commit.first + offset,
+            "time": terminal.stamp(commit.t),
+            "type": event["type"],
+            "data": {k: v for k, v in event.items() if k != "type"},
+            "actor": commit.actor,
+            "cmd": commit.cmd,
+            "hash": commit.hash.hex(),
+            "origin": commit.origin,
+            "peers": [peer.stream for peer in commit.peers],
+        }
+        for offset, event in enumerate(events)
+    ]
+
+
+def render(name: str, commits: list[Commit], console: Console) -> None:
+    """A stream whose chain was found intact, as a table."""
+    head, clocks = terminal.times([commit.t for commit in commits])
+    wide, narrow = console.width >= terminal.WIDE, console.width < terminal.NARROW
+    longest = _LONGEST_VALUE if console.is_terminal else 0
+    table = terminal.table(
+        "v", head, "after", "event", "what it says",
+        *([] if narrow else ["actor", "hash"]), *(["command"] if wide else []),
+        right=("v", "after"), keep=(head, "event", "actor", "command", "hash"),
+    )  # fmt: skip
+    before = commits[0].t
+    for commit, clock in zip(commits, clocks, strict=True):
+        after = terminal.duration((commit.t - before) / 1000) if commit.t > before else ""
+        before = commit.t
+        who = [] if narrow else [_actor(commit.actor, console), commit.hash.hex()[:8]]
+        for event in said(commit):
+            table.add_row(
+                str(event["version"]), clock, after, event["type"],
+                words(event["data"], longest), *who, *([commit.cmd] if wide else []),
+            )  # fmt: skip
+    console.print(name, style="bold")
+    terminal.draw(console, table)
+    versions = commits[-1].last
+    imported = sum(1 for commit in commits if commit.origin)
+    note = f", {imported} of them imported or restored" if imported else ""
+    console.print(
+        f"{versions} events in {len(commits)} commits{note}; the hash chain holds.", style="dim"
+    )
+
+
+def words(data: dict[str, Any], longest: int = 0) -> str:
+    """An event's fields on one line. longest: values are cut there (0: never)."""
+    told = ((k, _short(v, longest)) for k, v in data.items() if k != "user_id" and v is not None)
+    return " ".join(f"{name}={text}" for name, text in told)
+
+
+def _actor(actor: str, console: Console) -> str:
+    """Who; of a worker's host, process and nonce only what fits."""
+    return terminal.brief(actor, console) if actor.startswith("usr_") else actor.partition(":")[0]
+
+
+def _short(value: Any, longest: int) -> str:
+    if isinstance(value, list) and value:
+        text = ",".join(_member(v) for v in value)
+    else:
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if not longest or len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _member(value: Any) -> str:
+    """A stem by its name, a draw as ``grant:credits``."""
+    if isinstance(value, dict) and "name" in value:
+        return str(value["name"])
+    if isinstance(value, list):
+        return ":".join(_member(v) for v in value)
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+@command.command("export")
+@click.argument("file", default="-", type=click.Path(path_type=Path, dir_okay=False))
+@data_option
+def export(file: Path, data: Path) -> None:
+    """Write every event to FILE (or to standard output) as JSON Lines, checking all chains.
+
+    The file appears under its name only when it is complete.
+    """
+    from infra.event_store.transfer import export_events
+
+    store = application(data).store
+    if str(file) == "-":
+        end = export_events(store, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    else:
+        draft = file.with_name(file.name + ".part")
+        try:
+            with _counting("Exporting") as progress, draft.open("wb") as out:
+                end = export_events(store, out, progress)
+            draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
+    click.echo(f"Exported {end.commits} commits of {end.streams} streams.", err=True)
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.option("--origin", default="import", show_default=True, help="How the commits are marked.")
+@json_option
+@data_option
+def import_(file: Path, origin: str, as_json: bool, data: Path) -> None:
+    """Write the events of FILE (- for standard input) that the store lacks.
+
+    Imported commits wake no worker and no webhook. Running it again changes nothing.
+    """
+    from infra.event_store.transfer import import_events
+
+    store = application(data, writing=True).store
+    with _source(file) as source, _counting("Importing") as progress:
+        imported = import_events(store, source, origin, progress)
+    if as_json:
+        terminal.emit(imported)
+    else:
+        click.echo(f"Imported {imported.written} commits; {imported.skipped} were there already.")
+
+
+@contextmanager
+def _source(file: Path) -> Iterator[BinaryIO]:
+    if str(file) == "-":
+        yield sys.stdin.buffer
+        return
+    if not file.is_file():
+        raise BadInput(f"There is no file {file}.")
+    with file.open("rb") as source:
+        yield source
+
+
+@contextmanager
+def _counting(verb: str) -> Iterator[Any]:
+    """A running count on standard error, if somebody watches."""
+    console = terminal.console(sys.stderr)
+    if not console.is_terminal:
+        yield None
+        return
+    with console.status(verb.lower(), spinner="dots", spinner_style="dim") as status:
+        yield lambda count: status.update(f"{verb.lower()}: {count} commits")

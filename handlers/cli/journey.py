@@ -1,0 +1,173 @@
+"""A song's way through the API: upload, probe, quote, job, stems. `demo` and `separate` take it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+
+from msgspec import Struct
+
+from domain.errors import AssetUnusable
+from handlers.cli import download, terminal, upload
+from handlers.cli.answers import Asset, AudioFacts, Job, Quote
+from handlers.cli.client import Api
+from handlers.cli.outcome import Ended
+from handlers.cli.terminal import Display
+from handlers.cli.upload import SongFile
+
+_POLL_SECONDS = 0.4
+_BIG = 64 * 1024 * 1024
+_ENDED = ("completed", "failed", "cancelled")
+
+
+class Wish(Struct, frozen=True, omit_defaults=True):
+    """What to make of the song; what is left out is the API's default."""
+
+    model: str | None = None
+    stems: tuple[str, ...] = ()
+    format: str | None = None
+
+
+class Trip(Struct):
+    """Where a song has got to, so that an interruption can say how to go on."""
+
+    song: SongFile
+    asset_id: str = ""
+    job_id: str = ""
+
+
+def bring(api: Api, trip: Trip, display: Display) -> AudioFacts:
+    """Upload the song, unless it is there, and wait until it is probed. Raises AssetUnusable."""
+    song = trip.song
+    session = upload.open_session(api, song)
+    trip.asset_id = session.asset_id
+    if session.status == "uploading":
+        had = len(session.received)
+        began = time.monotonic()
+        with display.bar("Upload", song.size, of_bytes=True) as bar:
+            upload.send(api, song, session, bar.to)
+        took = terminal.duration(time.monotonic() - began)
+        parts = f"{session.part_count} part{'s' if session.part_count != 1 else ''}"
+        kept = f", {had} were there already" if had else ""
+        display.fact("Uploaded", f"{terminal.size(song.size)} in {parts}{kept}, {took}")
+    else:
+        display.fact("Uploaded", f"{terminal.size(song.size)}, already there")
+    return _probed(api, trip.asset_id, song, display)
+
+
+def read(path: Path, display: Display) -> SongFile:
+    """Hash the song; a large one shows how far that is."""
+    size = upload.check_path(path)
+    if size < _BIG:
+        return upload.read_song(path)
+    with display.bar("Reading", size, of_bytes=True) as bar:
+        return upload.read_song(path, bar.to)
+
+
+def _probed(api: Api, asset_id: str, song: SongFile, display: Display) -> AudioFacts:
+    path = f"/v1/library/{asset_id}"
+    with display.waiting("Probe", "measuring the audio"):
+        while (asset := api.get(path, Asset)).status in ("uploading", "uploaded"):
+            time.sleep(_POLL_SECONDS)
+    if asset.audio is None:
+        raise AssetUnusable(_refusal(song, asset), **_failure_of(asset))
+    display.fact("Audio", _audio(asset.audio))
+    return asset.audio
+
+
+def _refusal(song: SongFile, asset: Asset) -> str:
+    reason = asset.failure.detail if asset.failure else f"the upload is {asset.status}"
+    return f"{song.path.name} was refused: {reason}"
+
+
+def _failure_of(asset: Asset) -> dict[str, str]:
+    return {"reason": asset.failure.code} if asset.failure else {}
+
+
+def _audio(audio: AudioFacts) -> str:
+    channels = {1: "mono", 2: "stereo"}.get(audio.channels, f"{audio.channels} channels")
+    return f"{terminal.duration(audio.seconds)}, {audio.rate / 1000:g} kHz {channels}"
+
+
+def request(api: Api, trip: Trip, wish: Wish, display: Display) -> Job:
+    """Show the price and ask for the separation. The same wish again finds the same job.
+
+    A job that failed or was cancelled is followed by a new one, under the next key.
+    """
+    asked = {"asset_id": trip.asset_id} | _spoken(wish)
+    job = _earlier_or_new(api, asked, display)
+    trip.job_id = job.job_id
+    return job
+
+
+def _earlier_or_new(api: Api, asked: dict[str, object], display: Display) -> Job:
+    quote = api.post("/v1/quotes", asked, Quote)
+    text = f"{quote.price} credits for {terminal.duration(quote.seconds)}"
+    display.fact("Quote", f"{text} ({quote.available} available)")
+    retry: dict[str, object] = {}
+    for number in range(1, 1000):
+        job = api.post("/v1/jobs", asked | retry, Job, _job_key(asked, number))
+        if job.status not in ("failed", "cancelled"):
+            break
+        retry = {"retry_of": job.job_id}
+    known = "done before, costs nothing again" if job.status == "completed" else job.status
+    display.fact("Job", f"{job.job_id} ({known})")
+    return job
+
+
+def _spoken(wish: Wish) -> dict[str, object]:
+    said: dict[str, object] = {}
+    if wish.model:
+        said["model"] = wish.model
+    if wish.stems:
+        said["stems"] = list(wish.stems)
+    if wish.format:
+        said["format"] = wish.format
+    return said
+
+
+def _job_key(asked: dict[str, object], number: int) -> str:
+    words = [f"{name}={asked[name]}" for name in sorted(asked)]
+    return f"cli-job-{hashlib.sha256('|'.join(words).encode()).hexdigest()[:40]}-{number}"
+
+
+def follow(api: Api, job: Job, display: Display) -> Job:
+    """Watch the job until it ends well. Raises Ended when it failed or was cancelled."""
+    path = f"/v1/jobs/{job.job_id}"
+    began = time.monotonic()
+    with display.bar("Separate", 1.0) as bar:
+        while job.status not in _ENDED:
+            time.sleep(_POLL_SECONDS)
+            job = api.get(path, Job)
+            bar.to(job.progress or 0.0, _note(job))
+    if job.status != "completed":
+        raise Ended(_end(job), job_id=job.job_id)
+    if time.monotonic() - began > _POLL_SECONDS:
+        display.fact("Separated", f"in {terminal.duration(time.monotonic() - began)}")
+    return job
+
+
+def _note(job: Job) -> str:
+    again = f", attempt {job.attempt}" if job.attempt > 1 else ""
+    return (job.stage or job.status) + again if job.status not in _ENDED else ""
+
+
+def _end(job: Job) -> str:
+    if job.failure is None:
+        return f"The job was {job.status}; its credits were released."
+    where = f" at {job.failure.stage}" if job.failure.stage else ""
+    return (
+        f"The separation failed{where} ({job.failure.code}): {job.failure.detail} "
+        "Its credits were released; run the same command again to retry."
+    )
+
+
+def take_home(api: Api, job: Job, folder: Path, display: Display) -> list[Path]:
+    """Download the stems into the folder."""
+    total = sum(stem.bytes for stem in job.stems)
+    with display.bar("Download", total, of_bytes=True) as bar:
+        files = download.fetch(api, job, folder, bar.to)
+    stems = f"{len(files)} stem{'s' if len(files) != 1 else ''}"
+    display.fact("Downloaded", f"{stems}, {terminal.size(total)}, into {folder}/")
+    return files

@@ -1,0 +1,214 @@
+"""What commands print: calm on a terminal, plain text in a pipe, JSON when asked for."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+LABEL_WIDTH = 11
+# In a pipe nothing needs to fit a screen: lines stay whole for grep.
+_PIPE_WIDTH = 240
+WIDE = 150
+NARROW = 110
+"""Columns of a window: above WIDE ids stand in full, below NARROW only what matters most."""
+
+
+def console(stream: Any = None) -> Console:
+    """A console on ``stream`` (standard output); it writes no control characters to a pipe."""
+    from rich.console import Console
+
+    target = sys.stdout if stream is None else stream
+    width = None if target.isatty() else _PIPE_WIDTH
+    return Console(file=target, highlight=False, width=width, emoji=False, markup=False)
+
+
+def emit(value: object) -> None:
+    """Print a value as JSON, and nothing else, on standard output."""
+    text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2)
+    sys.stdout.write(text.decode() + "\n")
+
+
+def table(*columns: str, right: tuple[str, ...] = (), keep: tuple[str, ...] = ()) -> Table:
+    """A borderless table; columns in ``right`` are numbers, those in ``keep`` never fold."""
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in columns:
+        made.add_column(
+            name,
+            justify="right" if name in right else "left",
+            no_wrap=name in right or name in keep,
+            overflow="fold",
+        )
+    return made
+
+
+def draw(console: Console, table: Table) -> None:
+    """Print a table; in a pipe without the spaces that fill its last column."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        console.file.write(line.rstrip() + "\n")
+
+
+def times(moments: Sequence[int]) -> tuple[str, list[str]]:
+    """Epoch milliseconds for a column (UTC): what heads it, and each; a common day stands once."""
+    stamps = [stamp(each).removesuffix("Z").split("T") for each in moments]
+    days = {day for day, _ in stamps}
+    if len(days) == 1:
+        return f"{days.pop()} UTC", [clock for _, clock in stamps]
+    return "time (UTC)", [f"{day} {clock}" for day, clock in stamps]
+
+
+def brief(identity: str, console: Console) -> str:
+    """An id, shortened to its kind and its end where the window is narrow."""
+    kind, _, rest = identity.partition("_")
+    return identity if console.width >= WIDE or len(rest) < 20 else f"{kind}_…{rest[-6:]}"
+
+
+def stamp(milliseconds: int) -> str:
+    """Epoch milliseconds as RFC 3339, ``2026-11-23T16:12:28.123Z``."""
+    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00") + "Z"
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.2f} GB"
+
+
+def duration(seconds: float) -> str:
+    """``850 ms``, ``12.3 s``, ``3:05 min`` or ``1:02:03 h``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02d} min"
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d} h"
+
+
+class Bar(Protocol):
+    """Progress of one step."""
+
+    def to(self, done: float, note: str = "") -> None:
+        """So much of the total is done; what is being done now."""
+
+
+class Display:
+    """The story that a command tells while it works: facts, and a bar for what takes time."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def fact(self, label: str, text: str, style: str = "") -> None:
+        """One line: what, and how it stands. Brackets in ``text`` are only brackets."""
+        from rich.text import Text
+
+        line = Text.assemble("  ", (f"{label:<{LABEL_WIDTH}}", "dim"), " ", (text, style))
+        self.console.print(line)
+
+    def blank(self) -> None:
+        """An empty line."""
+        self.console.print()
+
+    @contextmanager
+    def bar(self, label: str, total: float, *, of_bytes: bool = False) -> Iterator[Bar]:
+        """A progress bar that vanishes at the end; in a pipe, one line per new note."""
+        if not self.console.is_terminal:
+            yield _Plain(self, label)
+            return
+        progress = _progress(self.console, label, of_bytes)
+        with progress:
+            yield _Live(progress, progress.add_task("", total=total or 1, note=""))
+
+    @contextmanager
+    def waiting(self, label: str, text: str) -> Iterator[None]:
+        """A quiet sign of life for a wait without measure."""
+        if not self.console.is_terminal:
+            yield
+            return
+        line = f"[dim]{label:<{LABEL_WIDTH}}[/dim] {text}"
+        with self.console.status(line, spinner="dots", spinner_style="dim"):
+            yield
+
+
+class Silent(Display):
+    """Says nothing: standard output is for JSON and nobody watches standard error."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        super().__init__(Console(quiet=True))
+
+
+def display(as_json: bool) -> Display:
+    """For people on standard output; under ``--json`` on standard error, if it is a terminal."""
+    if not as_json:
+        return Display(console())
+    return Display(console(sys.stderr)) if sys.stderr.isatty() else Silent()
+
+
+def _progress(console: Console, label: str, of_bytes: bool) -> Any:
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    shown = [DownloadColumn(), TransferSpeedColumn()] if of_bytes else [TaskProgressColumn()]
+    return Progress(
+        TextColumn(f"  [dim]{label:<{LABEL_WIDTH}}[/dim]"),
+        BarColumn(bar_width=32),
+        *shown,
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("[dim]{task.fields[note]}[/dim]"),
+        console=console,
+        transient=True,
+    )
+
+
+class _Live:
+    def __init__(self, progress: Any, task: Any) -> None:
+        self._progress = progress
+        self._task = task
+
+    def to(self, done: float, note: str = "") -> None:
+        self._progress.update(self._task, completed=done, note=note)
+
+
+class _Plain:
+    def __init__(self, display: Display, label: str) -> None:
+        self._display = display
+        self._label = label
+        self._note = ""
+        self._began = time.monotonic()
+
+    def to(self, done: float, note: str = "") -> None:
+        del done
+        if note and note != self._note:
+            self._note = note
+            after = duration(time.monotonic() - self._began)
+            self._display.fact(self._label, f"{note}, after {after}")
