@@ -1,0 +1,149 @@
+"""`up`, `separate`, the operator's commands and `demo`, as a shell meets them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import demo_song
+from infra.local.lock import running
+from tests.handlers.cli.test_command_line import PROGRAM, splitsound
+
+pytestmark = pytest.mark.slow
+
+EMAIL = "ann@example.com"
+START_SECONDS = 60
+
+
+@contextmanager
+def up(cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A running ``splitsound up``, killed at the end if the test has not ended it."""
+    log = (cwd / "up.log").open("ab")
+    process = subprocess.Popen([str(PROGRAM), "up"], cwd=cwd, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while (state := running(cwd / ".splitsound")) is None or state.url is None:
+            assert process.poll() is None, (cwd / "up.log").read_text()
+            assert time.monotonic() < deadline, (cwd / "up.log").read_text()
+            time.sleep(0.1)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        log.close()
+
+
+def document(done: subprocess.CompletedProcess[str]) -> Any:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_stack_that_was_killed_knows_everything_again(tmp_path: Path) -> None:
+    demo_song.write(tmp_path / "a [strange] näme.wav", 3.0)
+    wish = ["separate", "a [strange] näme.wav", "--email", EMAIL, "--json"]
+    with up(tmp_path) as process:
+        first = document(splitsound(*wish, cwd=tmp_path))
+        files = [tmp_path / stem["file"] for stem in first["stems"]]
+        assert [f.stat().st_size for f in files] == [stem["bytes"] for stem in first["stems"]]
+
+        second = splitsound("up", cwd=tmp_path)
+        assert second.returncode == 1
+        assert "already running" in second.stderr
+        assert document(splitsound("doctor", "--json", cwd=tmp_path))["ok"]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    with up(tmp_path) as process:
+        # Nothing is sent and nothing is paid a second time.
+        assert document(splitsound(*wish, cwd=tmp_path))["job_id"] == first["job_id"]
+        _check_operator_commands(tmp_path, first["job_id"])
+        down = splitsound("down", cwd=tmp_path)
+        assert down.returncode == 0
+        assert process.wait(30) == 0
+    assert running(tmp_path / ".splitsound") is None
+
+
+def _check_operator_commands(cwd: Path, job_id: str) -> None:
+    statement = document(splitsound("credits", EMAIL, "--json", cwd=cwd))
+    assert [line["kind"] for line in statement["lines"]] == ["grant", "reserve", "capture"]
+    assert statement["balanced"]
+    history = document(splitsound("events", "show", job_id, "--json", cwd=cwd))
+    assert history["verified"]
+    assert history["events"][0]["type"] == "SeparationRequested"
+    assert history["events"][-1]["type"] == "SeparationCompleted"
+    before = splitsound("events", "show", job_id, "--as-of", "1d", cwd=cwd)
+    assert before.returncode == 1
+
+    rebuilt = document(splitsound("projections", "rebuild", "credits", "--json", cwd=cwd))
+    assert (rebuilt["generation"], rebuilt["streams"]) == (2, 1)
+    for name in ("jobs", "credits", "library"):
+        verified = document(splitsound("projections", "verify", name, "--json", cwd=cwd))
+        assert (verified["streams"], verified["differences"]) == (1, [])
+
+    assert splitsound("events", "export", "all.jsonl", cwd=cwd).returncode == 0
+    imported = document(splitsound("events", "import", "all.jsonl", "--json", cwd=cwd))
+    assert imported["written"] == 0
+    assert imported["skipped"] > 0
+
+
+def test_demo_separates_a_given_song_and_leaves_only_the_stems(tmp_path: Path) -> None:
+    demo_song.write(tmp_path / "song.wav", 3.0)
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    done = splitsound("demo", "song.wav", cwd=tmp_path, timeout=150, TMPDIR=str(temporary))
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "stems" / "song").iterdir())) == 2
+    for words in ("Credits", "SeparationCompleted", "the hash chain holds", "holds at every"):
+        assert words in done.stdout
+    assert "\x1b" not in done.stdout
+    assert list(temporary.iterdir()) == []
+
+
+def test_demo_says_why_a_song_is_refused_and_cleans_up(tmp_path: Path) -> None:
+    (tmp_path / "notes.mp3").write_text("do re mi\n" * 100)
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    done = splitsound("demo", "notes.mp3", cwd=tmp_path, timeout=150, TMPDIR=str(temporary))
+    assert done.returncode == 2
+    assert "notes.mp3 was refused" in done.stderr
+    assert list(temporary.iterdir()) == []
+    assert not (tmp_path / "stems").exists()
+
+
+def test_demo_stops_everything_when_it_is_terminated(tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [str(PROGRAM), "demo"],
+        cwd=tmp_path,
+        env=os.environ | {"TMPDIR": str(temporary)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(3)  # somewhere in the start
+    process.terminate()
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said.strip()) == (130, b"Interrupted.")
+    assert list(temporary.iterdir()) == []
+    assert _processes_with(str(temporary)) == []
+
+
+def _processes_with(text: str) -> list[int]:
+    """Processes whose environment names that directory: the stack's children."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if text.encode() in path.read_bytes() and int(path.parent.name) != os.getpid():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found

@@ -1,0 +1,79 @@
+"""A worker killed with SIGKILL at any point: the job is taken over, finished, charged once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from domain.job import STAGES
+from infra.local.stack import LocalStack
+from tests.e2e.browser import Browser
+from tests.e2e.conftest import IMPATIENT
+
+
+@pytest.fixture(scope="module")
+def idle_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A stack without a worker: the tests bring their own."""
+    with LocalStack(tmp_path_factory.mktemp("idle"), workers=0, settings=IMPATIENT) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ready(idle_stack: LocalStack, song: bytes) -> tuple[Browser, str]:
+    """A user and a probed upload."""
+    ann = Browser(idle_stack.api_url, "ann@example.com")
+    asset = ann.upload(song)
+    worker = start_worker(idle_stack, "handlers.worker")
+    ann.probed(asset)
+    kill(worker)
+    return ann, asset
+
+
+def start_worker(stack: LocalStack, *module: str) -> subprocess.Popen[bytes]:
+    log = (stack.data / "logs" / "worker-of-test.log").open("ab")
+    return subprocess.Popen(
+        [sys.executable, "-m", *module], env=stack.environment, stdout=log, stderr=log
+    )
+
+
+def kill(worker: subprocess.Popen[bytes]) -> None:
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait()
+
+
+@pytest.mark.parametrize("point", [*STAGES, "before-commit", "after-commit"])
+def test_another_worker_takes_over(
+    idle_stack: LocalStack, ready: tuple[Browser, str], tmp_path: Path, point: str
+) -> None:
+    ann, asset = ready
+    before = ann.get("/v1/credits")["captured"]
+    marker = tmp_path / "reached"
+    first = start_worker(idle_stack, "tests.e2e.stalled_worker", point, str(marker))
+    job = ann.separate(asset)
+    wait_for(marker)
+    kill(first)
+    second = start_worker(idle_stack, "handlers.worker")
+    try:
+        ended = ann.ended(job)
+    finally:
+        kill(second)
+    assert ended["status"] == "completed", ended
+    assert ended["attempt"] == (1 if point == "after-commit" else 2)
+    account = ann.get("/v1/credits")
+    assert (account["captured"] - before, account["reserved"]) == (6, 0)
+    for stem in ended["stems"]:
+        assert ann.download(stem["url"])[:4] == b"fLaC"
+
+
+def wait_for(marker: Path) -> None:
+    give_up = time.monotonic() + 60
+    while not marker.exists():
+        assert time.monotonic() < give_up, "the worker never came to that point"
+        time.sleep(0.05)
