@@ -121,10 +121,16 @@ class Display:
 
     def fact(self, label: str, text: str, style: str = "") -> None:
         """One line: what, and how it stands. Brackets in ``text`` are only brackets."""
+        from rich.table import Table
         from rich.text import Text
 
-        line = Text.assemble("  ", (f"{label:<{LABEL_WIDTH}}", "dim"), " ", (text, style))
-        self.console.print(line)
+        # A grid, so that a long text goes on below its own beginning.
+        line = Table.grid(padding=(0, 1, 0, 0))
+        line.add_column(width=1)
+        line.add_column(width=LABEL_WIDTH, style="dim")
+        line.add_column()
+        line.add_row("", label, Text(text, style))
+        draw(self.console, line)
 
     def blank(self) -> None:
         """An empty line."""

@@ -42,6 +42,9 @@ ENVIRONMENT = "environment.json"
 _DRAIN_SECONDS = 5
 # A component hears of SIGTERM when its long poll ends.
 _POLL_SECONDS = 1
+# Nothing is far away here, so a worker that died is replaced soon.
+_VISIBILITY_SECONDS = 20
+_STALE_SECONDS = 10
 _READY_SECONDS = 60.0
 
 Step = Callable[[str], None]
@@ -122,6 +125,8 @@ class LocalStack:
         defaults = {
             "SPLITSOUND_DRAIN_SECONDS": str(_DRAIN_SECONDS),
             "SPLITSOUND_POLL_SECONDS": str(_POLL_SECONDS),
+            "SPLITSOUND_VISIBILITY_SECONDS": str(_VISIBILITY_SECONDS),
+            "SPLITSOUND_STALE_SECONDS": str(_STALE_SECONDS),
         }
         asked = {f"SPLITSOUND_{name.upper()}": value for name, value in self._settings.items()}
         parts = msgspec.structs.asdict(resources) | {
