@@ -5,10 +5,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from commands.ports import Clock, EventStore, Ids, Pause, Sealer
 from domain.catalog import Catalog
@@ -29,8 +28,7 @@ class Position(Struct, frozen=True):
     version: int
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(Struct, frozen=True):
     """Everything that a handler may use. signup_grant: credits given to a new user."""
 
     store: EventStore
