@@ -14,7 +14,7 @@ from domain.catalog import Catalog
 from domain.commit import Append, Meta
 from domain.errors import Conflict
 
-TRIES = 8
+TRIES = 10
 
 
 class Command(Struct, frozen=True):

@@ -18,6 +18,7 @@ from commands import (
     SignUp,
     StartSeparation,
 )
+from commands.dispatch import TRIES
 from domain.commit import Commit, verify_chain
 from domain.errors import (
     Conflict,
@@ -190,4 +191,4 @@ def test_gives_up_after_a_bounded_number_of_tries() -> None:
     world = World(clock=clock, store=_Busy(clock), pause=waits.append)
     with pytest.raises(Conflict):
         world.sign_up()
-    assert len(waits) == 7
+    assert len(waits) == TRIES - 1
