@@ -66,7 +66,7 @@ class CompleteSeparation(Command, frozen=True):
 class FailSeparation(Command, frozen=True):
     """The job ends without stems and its credits are released.
 
-    attempt None: the sweeper or an operator ends it, whoever holds it.
+    attempt: the one that failed, or that was judged dead; None ends it whoever holds it.
     """
 
     job_id: str
@@ -115,9 +115,12 @@ def cancel_separation(
 def start_separation(
     context: Context, command: StartSeparation, meta: Meta
 ) -> tuple[Position, ...]:
-    """No events for a job that has ended: the position's version tells."""
+    """No events for a job that has ended; one that was claimed too often ends here."""
     loaded = _load(context, command.job_id)
-    return context.commit(meta, Append(loaded, job.start(loaded.state, command.worker)))
+    events = job.start(loaded.state, command.worker)
+    if any(isinstance(event, job.SeparationFailed) for event in events):
+        return _end_releasing(context, command.job_id, loaded, events, job.GAVE_UP, meta)
+    return context.commit(meta, Append(loaded, events))
 
 
 @handles(RecordStage)

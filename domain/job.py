@@ -93,6 +93,10 @@ ABSENT, QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED = (
     "absent", "queued", "running", "completed", "failed", "cancelled",
 )  # fmt: skip
 OPEN = (QUEUED, RUNNING)
+# A message is delivered five times; drained workers and lost messages add a few.
+MAX_ATTEMPTS = 8
+GAVE_UP = "worker_gave_up"
+GAVE_UP_DETAIL = "The job could not be finished after several tries. It cost nothing; try again."
 STAGES = ("download", "probe", "decode", "separate", "encode", "upload")
 
 
@@ -153,10 +157,15 @@ def _wish(asked: SeparationRequested) -> tuple[object, ...]:
 
 
 def start(state: JobState, worker: str) -> list[Event]:
-    """Claim the job as the next attempt; no events once it has ended."""
+    """Claim the job as the next attempt; no events once it has ended.
+
+    A job that outlived MAX_ATTEMPTS claims fails instead: it may be what kills its workers.
+    """
     asked = state.asked
     if state.status not in OPEN:
         return []
+    if state.attempt >= MAX_ATTEMPTS:
+        return fail(state, None, "", GAVE_UP, GAVE_UP_DETAIL)
     return [SeparationStarted(asked.user_id, state.attempt + 1, worker)]
 
 
@@ -177,15 +186,15 @@ def complete(
 
 
 def fail(state: JobState, attempt: int | None, stage: str, code: str, detail: str) -> list[Event]:
-    """End without stems. attempt None: not a worker but the sweeper or an operator acts.
+    """End without stems. attempt: the one that failed or was judged, 0 before any claim.
 
-    Raises StaleAttempt for a worker that no longer holds the job.
+    None ends it whoever holds it. Raises StaleAttempt when another attempt has begun.
     """
     asked = state.asked
     if state.status not in OPEN:
         return []
-    if attempt is not None:
-        _must_hold(state, attempt)
+    if attempt not in (None, state.attempt):
+        raise _stale(state, attempt)
     return [SeparationFailed(asked.user_id, state.attempt, stage, code, detail)]
 
 
@@ -204,7 +213,11 @@ def owned(state: JobState, user_id: str) -> JobState:
 
 def _must_hold(state: JobState, attempt: int) -> None:
     if state.status != RUNNING or state.attempt != attempt:
-        raise StaleAttempt(
-            f"Attempt {attempt} no longer holds this job (it is {state.status}, "
-            f"attempt {state.attempt}); its result is discarded."
-        )
+        raise _stale(state, attempt)
+
+
+def _stale(state: JobState, attempt: int | None) -> StaleAttempt:
+    return StaleAttempt(
+        f"Attempt {attempt} no longer holds this job (it is {state.status}, "
+        f"attempt {state.attempt}); its result is discarded."
+    )

@@ -167,9 +167,15 @@ class Objects:
                 str(source), self.bucket, key, Callback=moved, ExtraArgs={"ContentType": media_type}
             )
 
-    def presign_part(self, key: str, upload_id: str, number: int) -> str:
-        """A URL that takes a plain PUT of one part."""
-        params = {"Bucket": self.bucket, "Key": key, "UploadId": upload_id, "PartNumber": number}
+    def presign_part(self, key: str, upload_id: str, number: int, size: int) -> str:
+        """A URL that takes a plain PUT of one part of exactly ``size`` bytes."""
+        params = {
+            "Bucket": self.bucket,
+            "Key": key,
+            "UploadId": upload_id,
+            "PartNumber": number,
+            "ContentLength": size,
+        }
         return str(
             self._signer.generate_presigned_url(
                 "upload_part", params, ExpiresIn=self.presign_seconds

@@ -5,7 +5,7 @@ pk                        sk                      what
 ========================  ======================  ===========================================
 ``projection#<name>``     ``generation``          the live generation's number
 ``progress#<job>``        ``progress``            live progress and the worker's heartbeat
-``relay#<shard>``         ``checkpoint``          the last stream record that was published
+``rung#<stream>``         ``rung``                when the sweeper last rang for the stream
 ========================  ======================  ===========================================
 
 ``expires`` (epoch seconds) lets DynamoDB delete what nobody needs any more.
@@ -62,14 +62,14 @@ class DynamoDBOperations:
         expires = self._clock.now() // 1000 + PROGRESS_SECONDS
         self._put(f"progress#{job_id}", "progress", progress, expires)
 
-    def checkpoint(self, shard: str) -> str | None:
-        """The sequence number of the last record of the shard that was published."""
-        return self._get(f"relay#{shard}", "checkpoint", str)
+    def rung(self, stream: str) -> int | None:
+        """When the sweeper last rang for the stream, epoch ms."""
+        return self._get(f"rung#{stream}", "rung", int)
 
-    def save_checkpoint(self, shard: str, sequence: str) -> None:
-        """Everything up to ``sequence`` is published."""
-        expires = self._clock.now() // 1000 + 2 * PROGRESS_SECONDS
-        self._put(f"relay#{shard}", "checkpoint", sequence, expires)
+    def note_rung(self, stream: str) -> None:
+        """The sweeper has just rung for the stream."""
+        now = self._clock.now()
+        self._put(f"rung#{stream}", "rung", now, now // 1000 + PROGRESS_SECONDS)
 
     def _get(self, pk: str, sk: str, kind: type[T]) -> T | None:
         try:

@@ -12,7 +12,7 @@ from typing import Generic
 from msgspec import Struct
 
 from domain.commit import recorded
-from domain.errors import Conflict, Invalid
+from domain.errors import Conflict, Invalid, NotFound
 from projections.catch_up import Reading, catch_up
 from projections.ports import Row
 from projections.projection import Projection, View
@@ -36,20 +36,29 @@ class Slice(Struct, Generic[View], frozen=True):
 def at_least(
     projection: Projection[View], stream: str, reading: Reading, min_version: int = 1
 ) -> Versioned[View] | None:
-    """The view at ``min_version`` or later; None when there is no such stream.
-
-    Raises Invalid when the stream has not reached that version.
-    """
+    """The view at ``min_version`` or later, or the newest there is; None without a stream."""
     generation = live(projection, reading)
     head = reading.rows.head(generation, stream)
     if head is None or head.version < min_version:
         _follow(projection, stream, reading)
         head = reading.rows.head(generation, stream)
-    if head is None:
-        return None
-    if head.version < min_version:
-        raise Invalid(f"{stream} is at version {head.version}; it has no {min_version} yet.")
-    return _versioned(projection, head)
+    return _versioned(projection, head) if head else None
+
+
+def own(
+    projection: Projection[View], stream: str, owner: str, reading: Reading, min_version: int = 1
+) -> Versioned[View]:
+    """The owner's view at ``min_version`` or later.
+
+    Raises NotFound when there is none or it is somebody else's (the answer is the same), and
+    only then Invalid when the stream has not reached that version.
+    """
+    found = at_least(projection, stream, reading, min_version)
+    if found is None or projection.index(found.view).owner != owner:
+        raise NotFound(f"You have no such {projection.aggregate.category}.")
+    if found.version < min_version:
+        raise Invalid(f"{stream} is at version {found.version}; it has no {min_version} yet.")
+    return found
 
 
 def latest(projection: Projection[View], stream: str, reading: Reading) -> Versioned[View] | None:

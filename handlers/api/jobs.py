@@ -20,7 +20,7 @@ from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
 from handlers.api.service import Api, Service
 from projections import JOBS_VIEW
 from projections.jobs import JobView
-from projections.query import Versioned, at_least, folded, with_own_write
+from projections.query import Versioned, folded, own, with_own_write
 
 Name = Annotated[str, Rule(min_length=1, max_length=64)]
 
@@ -161,21 +161,17 @@ async def cancel(
 
 
 async def _after_command(service: Service, user_id: str, job_id: str) -> Job:
-    reading = service.application.reading
-    found = await service.run(folded, JOBS_VIEW, f"job-{job_id}", reading)
-    return await service.run(render, service, _of_user(found, user_id))
+    reading, stream = service.application.reading, f"job-{job_id}"
+    service.project(JOBS_VIEW, stream)
+    found = await service.run(folded, JOBS_VIEW, stream, reading)
+    if found is None or found.view.user_id != user_id:
+        raise NotFound("You have no such job.")
+    return await service.run(render, service, found)
 
 
 async def _own(service: Service, user_id: str, job_id: str, min_version: int) -> Versioned[JobView]:
     reading = service.application.reading
-    found = await service.run(at_least, JOBS_VIEW, f"job-{job_id}", reading, min_version)
-    return _of_user(found, user_id)
-
-
-def _of_user(found: Versioned[JobView] | None, user_id: str) -> Versioned[JobView]:
-    if found is None or found.view.user_id != user_id:
-        raise NotFound("No such job.")
-    return found
+    return await service.run(own, JOBS_VIEW, f"job-{job_id}", user_id, reading, min_version)
 
 
 JOBS = Router("/jobs", route_handlers=[request_job, list_jobs, show_job, cancel], tags=["jobs"])

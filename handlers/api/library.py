@@ -8,7 +8,7 @@ from litestar import Router, get
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
-from domain.errors import Invalid, NotFound
+from domain.errors import Invalid
 from handlers.api.openapi import problems
 from handlers.api.paging import Cursor, Limit, MinVersion
 from handlers.api.renderings import (
@@ -21,7 +21,7 @@ from handlers.api.requests import ApiRequest, known_id
 from handlers.api.service import Api, Service
 from projections import LIBRARY_VIEW
 from projections.library import AssetView
-from projections.query import Versioned, at_least, with_own_write
+from projections.query import Versioned, own, with_own_write
 
 
 class Asset(Struct, frozen=True, kw_only=True):
@@ -91,10 +91,8 @@ async def _own(
     service: Service, user_id: str, asset_id: str, min_version: int
 ) -> Versioned[AssetView]:
     reading = service.application.reading
-    found = await service.run(at_least, LIBRARY_VIEW, f"asset-{asset_id}", reading, min_version)
-    if found is None or found.view.user_id != user_id:
-        raise NotFound("No such upload in your library.")
-    return found
+    stream = f"asset-{asset_id}"
+    return await service.run(own, LIBRARY_VIEW, stream, user_id, reading, min_version)
 
 
 def _render(found: Versioned[AssetView]) -> Asset:

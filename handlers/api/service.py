@@ -10,16 +10,19 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+import structlog
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from commands import Position, execute
 from commands.dispatch import Command
 from domain.commit import Meta
+from domain.errors import SplitSoundError
 from domain.ids import derived
 from handlers.api.paging import Cursors
 from infra.bootstrap import Application
 from infra.objects import Objects
+from projections.catch_up import catch_up
 from projections.projection import Projection, View
 from projections.query import Slice, live, owned
 
@@ -35,6 +38,7 @@ class Service:
 
     def __init__(self, application: Application) -> None:
         self.application = application
+        self._log = structlog.get_logger(component="api")
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
         # Apart, so that checks of a silent service cannot use up the threads of requests.
         self._checks = ThreadPoolExecutor(4, thread_name_prefix="ready")
@@ -76,6 +80,20 @@ class Service:
     async def execute(self, command: Command, meta: Meta) -> Position:
         """Run a command; where it left its own stream."""
         return (await self.run(execute, self.application.context, command, meta))[0]
+
+    def project(self, projection: Projection[View], stream: str) -> None:
+        """Catch a row up behind the answer's back.
+
+        The sweeper finds waiting work by its row, so the row must not depend on the message
+        whose loss the sweeper is there to heal.
+        """
+        self._pool.submit(self._project, projection, stream)
+
+    def _project(self, projection: Projection[View], stream: str) -> None:
+        try:
+            catch_up(projection, stream, self.application.reading)
+        except SplitSoundError as error:
+            self._log.warning("row not caught up", stream=stream, error=error.detail)
 
     def page(
         self, projection: Projection[View], owner: str, limit: int, cursor: str | None

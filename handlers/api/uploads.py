@@ -17,6 +17,7 @@ from handlers.api.renderings import Failure, moment
 from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
 from handlers.api.service import Api, Service
 from handlers.api.upload_sessions import Session, UploadSessions, Wish
+from projections import LIBRARY_VIEW
 
 MOST_URLS = 500
 MOST_PARTS = 10_000
@@ -32,7 +33,7 @@ class NewUpload(Struct, frozen=True, forbid_unknown_fields=True):
 
     filename: Annotated[str, Rule(max_length=4096)]
     size: Annotated[int, Rule(ge=0)]
-    content_type: Annotated[str, Rule(pattern=r"^[!-~]+/[ -~]+$", max_length=127)] = (
+    content_type: Annotated[str, Rule(pattern=r"^[!-~]+/[ -~]+\Z", max_length=127)] = (
         "application/octet-stream"
     )
 
@@ -145,6 +146,7 @@ async def complete(
     route = f"uploads/{asset_id}/complete"
     meta = service.meta(request.user, request.request_id, route, idempotency_key)
     session = await UploadSessions(service).complete(request.user, asset_id, named, meta)
+    service.project(LIBRARY_VIEW, f"asset-{asset_id}")
     return await _rendered(service, session)
 
 
@@ -175,7 +177,11 @@ def _render(service: Service, session: Session, after: int) -> Upload:
         part_count=parts.count,
         received=[ReceivedPart(p.number, p.etag, p.size) for p in session.received],
         missing=[
-            MissingPart(n, parts.size_of(n), objects.presign_part(state.key, state.upload_id, n))
+            MissingPart(
+                n,
+                parts.size_of(n),
+                objects.presign_part(state.key, state.upload_id, n, parts.size_of(n)),
+            )
             for n in page
         ],
         next_after=page[-1] if len(lacking) > len(page) else None,

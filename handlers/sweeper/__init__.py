@@ -1,32 +1,37 @@
 """The sweeper: each minute it rings for work whose message was lost, and ends dead jobs.
 
-- A job or an upload that waits while its queue holds fewer messages than there is work:
-  some message was lost, so every waiting one rings again. Ringing twice is harmless.
-- A running job without a sign of life rings again: its worker died and so did the message.
+- A job or an upload that has waited longer than its grace rings again, and so does a
+  running job without a sign of life: its worker died and so, perhaps, did the message.
+  Nobody can tell a lost message from a long queue, so each rings at most once per tenfold
+  grace; a needless ring is harmless.
 - A message in a dead-letter queue ends its job as failed, with its credits released, or
   rejects its upload: nobody waits for ever.
+
+Rows tell where to look, and each is caught up before it is believed. Work that was imported
+from another stage sleeps until somebody acts on it here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import projections
 from commands import Context, FailSeparation, RejectAsset, execute
 from domain import asset, job
-from domain.asset import ASSET
 from domain.commit import Meta
-from domain.errors import SplitSoundError
+from domain.errors import SplitSoundError, StaleAttempt
 from domain.job import JOB
 from infra.operations import DynamoDBOperations
 from infra.queue import Message, Queue
-from projections.catch_up import Reading
+from projections import JOBS_VIEW, LIBRARY_VIEW
+from projections.catch_up import Reading, catch_up
 from projections.doorbell import Doorbell, envelope, parse
 from projections.ports import Row
+from projections.projection import Projection
 
 ACTOR = "sweeper"
+JOURNAL = "journal"
 
 
 @dataclass(frozen=True)
@@ -55,50 +60,66 @@ class Sweeper:
         grace: instead of the usual one; 0 at the start of a stack that was killed.
         """
         patience = self.grace if grace is None else grace
+        waiting: list[tuple[Projection[Any], str]] = [
+            (JOBS_VIEW, job.QUEUED),
+            (JOBS_VIEW, job.RUNNING),
+            (LIBRARY_VIEW, asset.UPLOADED),
+        ]
+        rung = sum(self._ring_all(view, status, patience) for view, status in waiting)
         return (
-            self._ring_waiting(self.separation, JOB, self._queued_jobs(patience))
-            + self._ring_waiting(self.probe, ASSET, self._unprobed(patience))
-            + self._ring_silent(patience)
+            rung
             + self._bury(self.separation, self._end_job)
             + self._bury(self.probe, self._reject_upload)
         )
 
-    def _queued_jobs(self, grace: int) -> list[Row]:
-        return list(self._older("jobs", job.QUEUED, grace))
-
-    def _unprobed(self, grace: int) -> list[Row]:
-        return list(self._older("library", asset.UPLOADED, grace))
-
-    def _older(self, name: str, status: str, grace: int) -> Iterator[Row]:
-        projection = projections.ALL[name]
-        generation = projection.generation(self.reading.generations.live(name))
-        before = self.context.clock.now() - grace
-        for row in self.reading.rows.with_status(generation, status):
-            if projection.read(row).changed <= before:
-                yield row
-
-    def _ring_waiting(self, work: Work, aggregate: Any, rows: list[Row]) -> int:
-        if not rows or work.queue.depth() >= len(rows):
-            return 0
-        return sum(self._ring(work.queue, aggregate, row) for row in rows)
-
-    def _ring_silent(self, grace: int) -> int:
+    def _ring_all(self, projection: Projection[Any], status: str, grace: int) -> int:
+        generation = projection.generation(self.reading.generations.live(projection.name))
         rung = 0
-        for row in self._older("jobs", job.RUNNING, grace):
-            if not self._alive(row.stream.partition("-")[2], grace):
-                rung += self._ring(self.separation.queue, JOB, row)
+        for row in self.reading.rows.with_status(generation, status):
+            try:
+                rung += int(self._ring_if_due(projection, generation, row, grace))
+            except SplitSoundError as error:
+                # One stream's trouble must not keep the others waiting.
+                self.log.warning("not swept", stream=row.stream, error=error.detail)
         return rung
+
+    def _ring_if_due(
+        self, projection: Projection[Any], generation: str, row: Row, grace: int
+    ) -> bool:
+        catch_up(projection, row.stream, self.reading)
+        fresh = self.reading.rows.head(generation, row.stream)
+        now = self.context.clock.now()
+        if fresh is None or fresh.status != row.status:
+            return False
+        if projection.read(fresh).changed > now - grace:
+            return False
+        if row.status == job.RUNNING and self._alive(row.stream.partition("-")[2], grace):
+            return False
+        last = self.operations.rung(row.stream)
+        if (last is not None and last > now - 10 * grace) or self._sleeps(fresh):
+            return False
+        self._ring(projection, fresh)
+        return True
+
+    def _sleeps(self, row: Row) -> bool:
+        """Whether the stream's last commit came from another stage."""
+        commits = list(self.reading.history.read(row.stream, 0))
+        return bool(commits) and commits[-1].origin not in (None, JOURNAL)
 
     def _alive(self, job_id: str, grace: int) -> bool:
         progress = self.operations.progress(job_id)
         return progress is not None and progress.beat > self.context.clock.now() - grace
 
-    def _ring(self, queue: Queue, aggregate: Any, row: Row) -> int:
-        event = job.SeparationRequested if aggregate is JOB else asset.UploadCompleted
+    def _ring(self, projection: Projection[Any], row: Row) -> None:
+        work, event = (
+            (self.separation, job.SeparationRequested)
+            if projection is JOBS_VIEW
+            else (self.probe, asset.UploadCompleted)
+        )
         bell = Doorbell(row.stream, row.version, row.version, (event.__name__,), 0, ACTOR)
-        queue.send(envelope(bell))
+        work.queue.send(envelope(bell))
+        self.operations.note_rung(row.stream)
         self.log.info("rang again", stream=row.stream)
-        return 1
 
     def _bury(self, work: Work, end: Any) -> int:
         ended = 0
@@ -121,12 +142,16 @@ class Sweeper:
         return 1
 
     def _end_job(self, doorbell: Doorbell, message: Message) -> None:
-        if self._alive(doorbell.identity, self.grace):
-            return  # a duplicate died; the job itself is in good hands
-        detail = "The job could not be finished after several tries. It cost nothing; try again."
-        command = FailSeparation(doorbell.identity, None, "", "worker_gave_up", detail)
-        execute(self.context, command, Meta(f"bury-{message.id}", ACTOR, cause=doorbell.cmd))
-        self.log.warning("job ended", job=doorbell.identity)
+        state = self.context.store.load(JOB, doorbell.stream).state
+        if state.status not in job.OPEN or self._alive(doorbell.identity, self.grace):
+            return  # it has ended, or a duplicate died and the job is in good hands
+        # By the attempt that was judged: one that begins meanwhile is not ended with it.
+        command = FailSeparation(
+            doorbell.identity, state.attempt, "", job.GAVE_UP, job.GAVE_UP_DETAIL
+        )
+        with suppress(StaleAttempt):
+            execute(self.context, command, Meta(f"bury-{message.id}", ACTOR, cause=doorbell.cmd))
+            self.log.warning("job ended", job=doorbell.identity)
 
     def _reject_upload(self, doorbell: Doorbell, message: Message) -> None:
         detail = "The file could not be examined after several tries. Upload it again."

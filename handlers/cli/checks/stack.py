@@ -72,7 +72,7 @@ class _RoundTrip:
         self._key = _KEY + secrets.token_hex(8)
         self._body = secrets.token_bytes(1000)
         self._upload = s3.create_multipart_upload(Bucket=self._bucket, Key=self._key)["UploadId"]
-        self._url = self._objects.presign_part(self._key, self._upload, 1)
+        self._url = self._objects.presign_part(self._key, self._upload, 1, len(self._body))
         self._etag = ""
 
     @property
