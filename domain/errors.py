@@ -186,7 +186,7 @@ class MediaError(SplitSoundError):
 
     ``media_unreadable``, ``media_empty``, ``media_too_long``, ``media_forbidden``
     (a container that points at other files), ``no_audio``, ``ffmpeg_timeout``,
-    ``ffmpeg_failed``, ``source_missing``.
+    ``ffmpeg_failed``, ``source_missing``, ``media_changed``.
     """
 
     status = 422

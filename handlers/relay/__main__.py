@@ -43,6 +43,11 @@ class Tail:
                     if shard not in self._tasks:
                         self._tasks[shard] = asyncio.create_task(self._read(shard))
                 await asyncio.sleep(DISCOVER_SECONDS)
+                for task in self._tasks.values():
+                    if task.done():
+                        # What a reader did not foresee ends the process: whoever watches it
+                        # starts it anew, while a silent reader would publish nothing for ever.
+                        task.result()
         finally:
             for task in self._tasks.values():
                 task.cancel()

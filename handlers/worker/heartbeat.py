@@ -7,6 +7,7 @@ longer this attempt's: cancelled, taken over, or the process has to go.
 from __future__ import annotations
 
 import asyncio
+import threading
 from types import TracebackType
 from typing import Any
 
@@ -42,6 +43,7 @@ class Heartbeat:
         self._store, self._operations, self._clock = store, operations, clock
         self._log = log
         self._stopped = ""
+        self._speaking, self._silent = threading.Lock(), False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -62,11 +64,16 @@ class Heartbeat:
         self.stage, self.done = stage, 0.0
 
     def fall_silent(self) -> None:
-        """Say that this attempt is over, so that a successor need not wait for silence."""
-        self._report(0)
+        """Say that this attempt is over, so that a successor need not wait for silence.
+
+        A beat that is on its way in another thread must not come after it.
+        """
+        with self._speaking:
+            self._silent = True
+            self._say(0)
 
     async def __aenter__(self) -> Heartbeat:
-        await asyncio.to_thread(self._report, self._clock.now())
+        await asyncio.to_thread(self._report)
         self._task = asyncio.create_task(self._run())
         return self
 
@@ -93,13 +100,18 @@ class Heartbeat:
                 self._log.warning("beat missed", job=self.job_id, error=error.detail)
 
     def _beat(self, extend: bool) -> None:
-        self._report(self._clock.now())
+        self._report()
         if extend:
             self._queue.hide(self._message, self._visibility)
         state = self._store.load(JOB, JOB.stream(self.job_id)).state
         if state.status != RUNNING or state.attempt != self.attempt:
             self.stop("lost")
 
-    def _report(self, now: int) -> None:
+    def _report(self) -> None:
+        with self._speaking:
+            if not self._silent:
+                self._say(self._clock.now())
+
+    def _say(self, now: int) -> None:
         progress = Progress(self.attempt, self._worker, self.stage, self.done, now)
         self._operations.report(self.job_id, progress)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from domain.audio import FORMATS, Audio, Format
+from domain.errors import MediaError
 from domain.job import SeparationRequested
 from infra import media, separators
 
@@ -62,6 +63,11 @@ class Pipeline:
         found = media.measure(
             self.source, max_seconds=self.max_seconds, timeout=limit, cancelled=self.cancelled
         )
+        if abs(found.audio.samples - self.asked.samples) > self.asked.rate:
+            raise MediaError(
+                "media_changed",
+                "The file is not as long as it was when it was measured. Upload it again.",
+            )
         self._audio = found.audio
 
     def decode(self) -> None:

@@ -9,7 +9,7 @@ from commands import RecordProbe, RejectAsset, execute
 from commands.dispatch import Command
 from domain.asset import ASSET, UPLOADED
 from domain.commit import Meta
-from domain.errors import MediaError
+from domain.errors import MediaError, SplitSoundError
 from handlers.worker.pipeline import time_limit
 from handlers.worker.separation import fetch
 from handlers.worker.workplace import Workplace
@@ -78,4 +78,8 @@ class Probe:
         visibility = self._app.settings.visibility_seconds
         while True:
             await asyncio.sleep(visibility / 3)
-            await asyncio.to_thread(self._queue.hide, message, visibility)
+            try:
+                await asyncio.to_thread(self._queue.hide, message, visibility)
+            except SplitSoundError as error:
+                # Two more chances before the message comes back to somebody else.
+                self._log.warning("message not extended", error=error.detail)

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from msgspec import Struct
 
 from domain.audio import Audio
-from domain.errors import MediaError
+from domain.errors import MediaError, Unavailable
 from infra.media import process, source
 from infra.media.spool import SAMPLE_BYTES
 
@@ -21,6 +21,8 @@ LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # Hz; beyond lie broken headers, not
 # says at the start: when it changes midway, ffmpeg resamples to it.
 _DOWNMIX = "aformat=channel_layouts=mono|stereo"
 # Decode what can be decoded however many packets are broken, as players do.
+# SIGINT, SIGKILL (out of memory, too), SIGTERM, and ffmpeg's own word for the polite ones.
+_STOPPED = (-2, -9, -15, 255)
 _TOLERANT = ("-max_error_rate", "1")
 
 
@@ -55,8 +57,7 @@ def measure(
     command = _command(path, format="au", acodec="pcm_s16be")
     count = _Count(max_seconds)
     outcome = process.run(command, timeout=timeout, cancelled=cancelled, sink=count)
-    if outcome.code < 0:
-        raise _crashed()
+    _check_end(outcome.code)
     if not count.samples:
         raise source.refusal(outcome.log)
     container, codec = source.names(outcome.log)
@@ -86,8 +87,7 @@ def decode(
         with target.open("wb") as file:
             spool = _Spool(file, audio)
             outcome = process.run(command, timeout=timeout, cancelled=cancelled, sink=spool)
-        if outcome.code < 0:
-            raise _crashed()
+        _check_end(outcome.code)
         if not spool.samples:
             raise source.refusal(outcome.log)
         if spool.samples < audio.samples - audio.rate:
@@ -165,8 +165,16 @@ def _changed() -> MediaError:
     )
 
 
-def _crashed() -> MediaError:
-    return MediaError(
-        "ffmpeg_failed",
-        "The decoder stopped unexpectedly on this file; try again, or convert it to WAV or FLAC.",
-    )
+def _check_end(code: int) -> None:
+    """Raises Unavailable when somebody stopped ffmpeg, MediaError when it crashed by itself.
+
+    What was counted or decoded until then is no measure of the file. ffmpeg answers a polite
+    signal with exit code 255.
+    """
+    if code in _STOPPED:
+        raise Unavailable("ffmpeg was stopped from outside before it was done. Try again.")
+    if code < 0:
+        raise MediaError(
+            "ffmpeg_failed",
+            "The decoder crashed on this file; convert it to WAV or FLAC and upload that.",
+        )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import struct
 import subprocess
 import sys
 import time
 import wave
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from domain.audio import FORMATS, Audio, Cancelled
-from domain.errors import MediaError
+from domain.errors import MediaError, Unavailable
 from infra import media
 from infra.media import process
 
@@ -385,3 +388,36 @@ def alive(pid: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_decoder_measures_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """What ffmpeg counted until somebody stopped it must not become the length that is paid."""
+    source = tone(tmp_path / f"song-{number}.wav", n=44100 * 60)
+    patient = tmp_path / "ffmpeg"  # reads in real time, so that there is time to stop it
+    patient.write_text(f'#!/bin/sh\nexec "{media.binary()}" -re "$@"\n')
+    patient.chmod(0o755)
+    monkeypatch.setenv("SPLITSOUND_FFMPEG", str(patient))
+    asked = [0]
+
+    def stop_it() -> bool:
+        asked[0] += 1
+        if asked[0] == 4:
+            for process_id in running_on(source):
+                os.kill(process_id, number)
+        return False
+
+    with pytest.raises(Unavailable):
+        media.measure(source, max_seconds=600, timeout=30, cancelled=stop_it)
+
+
+def running_on(source: Path) -> list[int]:
+    found = []
+    for commands in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = commands.read_bytes().split(b"\0")
+            if any(str(source).encode() in w for w in words):
+                found.append(int(commands.parent.name))
+    return found
