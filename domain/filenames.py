@@ -7,6 +7,8 @@ import unicodedata
 from domain.errors import Invalid
 
 MAX_LENGTH = 255
+BASE_BYTES = 200
+"""How much of a name is kept where more is added to it: file systems take 255 bytes in all."""
 
 
 def clean(filename: str) -> str:
@@ -14,9 +16,7 @@ def clean(filename: str) -> str:
 
     Raises Invalid when nothing is left, or more than MAX_LENGTH characters.
     """
-    last = filename.replace("\\", "/").rpartition("/")[2]
-    # Format characters go too: some of them make a name read otherwise than it is.
-    name = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs")).strip()
+    name = printable(filename.replace("\\", "/").rpartition("/")[2]).strip()
     if name in ("", ".", ".."):
         raise Invalid("The upload needs a file name.", errors=[_at("Name a file.")])
     if len(name) > MAX_LENGTH:
@@ -27,10 +27,22 @@ def clean(filename: str) -> str:
     return name
 
 
+def printable(name: str) -> str:
+    """``name`` without control characters and what is no character at all."""
+    # Format characters go too: some of them make a name read otherwise than it is.
+    return "".join(c for c in name if unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
+
+
+def shortened(name: str, most: int = BASE_BYTES) -> str:
+    """The beginning of ``name`` that fits into so many bytes of UTF-8, in whole characters."""
+    encoded = name.encode()
+    return name if len(encoded) <= most else encoded[:most].decode(errors="ignore").rstrip()
+
+
 def of_stem(filename: str, stem: str, extension: str) -> str:
     """``Song - vocals.flac`` for the vocals of ``Song.mp3``."""
     name, dot, _ = filename.rpartition(".")
-    return f"{name if dot and name else filename} - {stem}.{extension}"
+    return f"{shortened(name if dot and name else filename)} - {stem}.{extension}"
 
 
 def _at(detail: str) -> dict[str, str]:

@@ -40,6 +40,7 @@ class Upload(Struct):
     part_count: int = 0
     received: list[ReceivedPart] = []
     missing: list[MissingPart] = []
+    failure: Failure | None = None
 
 
 class AudioFacts(Struct):

@@ -8,17 +8,21 @@ from pathlib import Path
 
 import httpx
 
+from domain import filenames
 from domain.errors import SplitSoundError
 from handlers.cli.answers import Job, StemLink
 from handlers.cli.client import Api, as_problem, http_for
 from handlers.cli.outcome import Problem
 
 _TRIES = 4
+_MOST_BYTES = 255
 
 
 def folder_for(song: Path, out: Path) -> Path:
-    """``<out>/<song name>``."""
-    return out / (song.stem or song.name)
+    """``<out>/<song name>``, or ``<out>/song`` where the name cannot be a folder's."""
+    # The stem of `...mp3` is `..`.
+    name = filenames.printable(song.stem).strip()
+    return out / (filenames.shortened(name) if name.strip(".") else "song")
 
 
 def fetch(api: Api, job: Job, folder: Path, moved: Callable[[int], None]) -> list[Path]:
@@ -26,8 +30,12 @@ def fetch(api: Api, job: Job, folder: Path, moved: Callable[[int], None]) -> lis
     folder.mkdir(parents=True, exist_ok=True)
     before = 0
     files = []
-    for stem in job.stems:
-        files.append(_fetch_one(api, job.job_id, stem, folder, _from(before, moved)))
+    for number, stem in enumerate(job.stems, 1):
+        target = _inside(folder, _plain_name(stem.filename, number))
+        # Not of the target's name, which may be as long as names can be.
+        draft = folder / f".stem-{number}.{os.getpid()}.part"
+        _fetch_one(api, job.job_id, stem, draft, target, _from(before, moved))
+        files.append(target)
         before += stem.bytes
     return files
 
@@ -37,10 +45,13 @@ def _from(before: int, moved: Callable[[int], None]) -> Callable[[int], None]:
 
 
 def _fetch_one(
-    api: Api, job_id: str, stem: StemLink, folder: Path, moved: Callable[[int], None]
-) -> Path:
-    target = folder / _plain_name(stem)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    api: Api,
+    job_id: str,
+    stem: StemLink,
+    draft: Path,
+    target: Path,
+    moved: Callable[[int], None],
+) -> None:
     try:
         for attempt in range(1, _TRIES + 1):
             try:
@@ -49,7 +60,7 @@ def _fetch_one(
             except (httpx.TransportError, Problem) as error:
                 if attempt == _TRIES:
                     raise SplitSoundError(
-                        f"{stem.filename} could not be fetched ({error}). Run the same command "
+                        f"{target.name} could not be fetched ({error}). Run the same command "
                         "again; the job is done and costs nothing more."
                     ) from error
             # The presigned URL may have expired: ask for a new one.
@@ -57,7 +68,6 @@ def _fetch_one(
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
-    return target
 
 
 def _stream(stem: StemLink, draft: Path, moved: Callable[[int], None]) -> None:
@@ -80,7 +90,21 @@ def _again(api: Api, job_id: str, stem: StemLink) -> StemLink:
     return next((s for s in job.stems if s.name == stem.name), stem)
 
 
-def _plain_name(stem: StemLink) -> str:
-    # The name comes from a server: it must stay inside the folder.
-    name = Path(stem.filename).name
-    return name if name not in ("", ".", "..") else f"{stem.name}.audio"
+def _plain_name(filename: str, number: int) -> str:
+    # The name comes from a server: it must neither leave the folder nor speak to the terminal.
+    name = Path(filename).name
+    if name in ("", ".", "..") or name != filenames.printable(name):
+        return f"stem-{number}.audio"
+    if len(name.encode()) <= _MOST_BYTES:
+        return name
+    # The number, because what told the stems apart may have been cut off.
+    long = Path(name)
+    return f"{filenames.shortened(long.stem)} {number}{filenames.shortened(long.suffix, 16)}"
+
+
+def _inside(folder: Path, name: str) -> Path:
+    # Whatever _plain_name lets through, nothing is ever written elsewhere.
+    target = folder / name
+    if os.path.split(os.path.abspath(target)) != (os.path.abspath(folder), name):  # noqa: PTH100
+        raise SplitSoundError("The API names a stem by a path outside its folder; is it the API?")
+    return target

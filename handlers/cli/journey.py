@@ -19,6 +19,7 @@ from handlers.cli.upload import SongFile
 _POLL_SECONDS = 0.4
 _BIG = 64 * 1024 * 1024
 _ENDED = ("completed", "failed", "cancelled")
+_SOURCE_MISSING = "source_missing"
 
 
 class Wish(Struct, frozen=True, omit_defaults=True):
@@ -30,17 +31,21 @@ class Wish(Struct, frozen=True, omit_defaults=True):
 
 
 class Trip(Struct):
-    """Where a song has got to, so that an interruption can say how to go on."""
+    """Where a song has got to, so that an interruption can say how to go on.
+
+    lost: earlier uploads of the song whose file is gone from storage.
+    """
 
     song: SongFile
     asset_id: str = ""
     job_id: str = ""
+    lost: set[str] = set()
 
 
 def bring(api: Api, trip: Trip, display: Display) -> AudioFacts:
     """Upload the song, unless it is there, and wait until it is probed. Raises AssetUnusable."""
     song = trip.song
-    session = upload.open_session(api, song)
+    session = upload.open_session(api, song, trip.lost)
     trip.asset_id = session.asset_id
     if session.status == "uploading":
         had = len(session.received)
@@ -93,10 +98,19 @@ def _audio(audio: AudioFacts) -> str:
 def request(api: Api, trip: Trip, wish: Wish, display: Display) -> Job:
     """Show the price and ask for the separation. The same wish again finds the same job.
 
-    A job that failed or was cancelled is followed by a new one, under the next key.
+    A job that failed or was cancelled is followed by a new one, under the next key; where it
+    failed because storage has lost the song, the song is uploaded again first.
     """
-    asked = {"asset_id": trip.asset_id} | _spoken(wish)
-    job = _earlier_or_new(api, asked, display)
+    while True:
+        asked = {"asset_id": trip.asset_id} | _spoken(wish)
+        job = _earlier_or_new(api, asked, display)
+        if not _without_source(job):
+            break
+        display.fact("Job", f"{job.job_id} (failed: storage has lost the song)")
+        trip.lost.add(trip.asset_id)
+        bring(api, trip, display)
+    known = "done before, costs nothing again" if job.status == "completed" else job.status
+    display.fact("Job", f"{job.job_id} ({known})")
     trip.job_id = job.job_id
     return job
 
@@ -108,12 +122,14 @@ def _earlier_or_new(api: Api, asked: dict[str, object], display: Display) -> Job
     retry: dict[str, object] = {}
     for number in range(1, 1000):
         job = api.post("/v1/jobs", asked | retry, Job, _job_key(asked, number))
-        if job.status not in ("failed", "cancelled"):
+        if job.status not in ("failed", "cancelled") or _without_source(job):
             break
         retry = {"retry_of": job.job_id}
-    known = "done before, costs nothing again" if job.status == "completed" else job.status
-    display.fact("Job", f"{job.job_id} ({known})")
     return job
+
+
+def _without_source(job: Job) -> bool:
+    return job.failure is not None and job.failure.code == _SOURCE_MISSING
 
 
 def _spoken(wish: Wish) -> dict[str, object]:

@@ -8,7 +8,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -24,6 +24,8 @@ _AT_ONCE = 4
 _TRIES = 5
 _CHUNK = 128 * 1024
 _SESSIONS = 50
+# What befell the platform and not the song: the same file may well be taken next time.
+_NOT_THE_SONGS_FAULT = {"probe_failed", "ffmpeg_timeout", "ffmpeg_failed", "source_missing"}
 
 
 class SongFile(Struct, frozen=True):
@@ -65,10 +67,11 @@ def read_song(path: Path, seen: Callable[[int], None] = lambda _: None) -> SongF
     return SongFile(path, size, digest.hexdigest())
 
 
-def open_session(api: Api, song: SongFile) -> Upload:
+def open_session(api: Api, song: SongFile, lost: Collection[str] = ()) -> Upload:
     """The upload session of this very content: an interrupted run finds its own again.
 
-    A session that was given up or lost its parts is followed by the next one.
+    A session that was given up, lost its parts or was rejected for no fault of the song's is
+    followed by the next one. lost: assets whose file is known to be gone from storage.
     """
     asked = {"filename": song.path.name, "size": song.size, "content_type": song.media_type}
     name = hashlib.sha256(song.path.name.encode()).hexdigest()[:16]
@@ -80,9 +83,15 @@ def open_session(api: Api, song: SongFile) -> Upload:
             if problem.code != "upload_expired":
                 raise
             continue
-        if opened.status != "aborted":
+        if opened.asset_id not in lost and not _ended_in_vain(opened):
             return opened
-    raise SplitSoundError("Storage keeps losing this upload; run `splitsound doctor`.")
+    raise SplitSoundError("This upload failed too often; run `splitsound doctor`.")
+
+
+def _ended_in_vain(session: Upload) -> bool:
+    if session.status == "rejected" and session.failure is not None:
+        return session.failure.code in _NOT_THE_SONGS_FAULT
+    return session.status == "aborted"
 
 
 def send(api: Api, song: SongFile, session: Upload, sent: Callable[[int], None]) -> Asset:

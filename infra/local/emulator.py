@@ -18,13 +18,14 @@ import msgspec
 
 from infra.local.access import ACCOUNT, REGION, CloudAccess
 from infra.local.errors import DiskFull, EmulatorFailed, NotInstalled, PortInUse
+from infra.local.guarded_emulator import HEALTH
 from infra.local.process import exited, how_it_ended, last_lines, spawn, terminate
 from infra.local.saved_state import SavedState
 from infra.local.supervisor import to_stderr
 
 _ROOT = Path(__file__).resolve().parents[2]
+_GUARDED = Path(__file__).with_name("guarded_emulator.py")
 _HOST = "127.0.0.1"
-_HEALTH = "/_ministack/health"
 # Below this an upload or a save would soon fail half-way, where it is far harder to explain.
 _MIN_FREE_BYTES = 256 * 1024 * 1024
 
@@ -33,7 +34,8 @@ class Keys(msgspec.Struct, frozen=True):
     """The emulator's root key pair, generated once for a data directory.
 
     It signs presigned URLs, which ministack checks. It does not check the headers that a root key
-    signs, so the loopback, and not this secret, is what keeps strangers out.
+    signs, so the loopback, and not this secret, is what keeps strangers out; web pages, which
+    get there through a browser, are kept out by ``guarded_emulator``.
     """
 
     access_key: str
@@ -94,7 +96,8 @@ class Emulator:
                 "The emulator was not stopped cleanly; starting it empty "
                 f"(its last state is in {self._state.aside})."
             )
-        program = [str(self._python), "-m", "ministack"]
+        # -P: what lies beside that file must not stand in for a module of ministack's.
+        program = [str(self._python), "-P", str(_GUARDED)]
         self._process = spawn(program, self._env(port, keys), self.log)
         self._await_health(port, timeout)
         self._state.taken()
@@ -193,7 +196,7 @@ class Emulator:
 def _health(port: int) -> dict[str, Any] | None:
     connection = http.client.HTTPConnection(_HOST, port, timeout=2)
     try:
-        connection.request("GET", _HEALTH)
+        connection.request("GET", HEALTH)
         return msgspec.json.decode(connection.getresponse().read(), type=dict[str, Any])
     except (OSError, http.client.HTTPException, msgspec.DecodeError):
         return None

@@ -46,6 +46,8 @@ _POLL_SECONDS = 1
 _VISIBILITY_SECONDS = 20
 _STALE_SECONDS = 10
 _READY_SECONDS = 60.0
+# A page under development on this machine, and none of the web's.
+_ALLOWED_ORIGINS = "http://localhost:*,http://127.0.0.1:*"
 
 Step = Callable[[str], None]
 
@@ -107,7 +109,10 @@ class LocalStack:
         step("starting the embedded cloud")
         access = self.emulator.start()
         step("creating tables, queues, bus and bucket")
-        self.environment = self._variables(access.environment(), provision(access), port)
+        cloud = access.environment()
+        tuning = self._tuning(cloud)
+        origins = {"AllowedOrigins": tuning["SPLITSOUND_ALLOWED_ORIGINS"]}
+        self.environment = self._variables(cloud, tuning, provision(access, origins), port)
         self._recover(step)
         step("starting the components")
         self.api_url = f"http://{HOST}:{port}"
@@ -117,25 +122,33 @@ class LocalStack:
         self._await_ready(port)
         self._publish()
 
-    def _variables(
-        self, cloud: Mapping[str, str], resources: Resources, port: int
-    ) -> dict[str, str]:
-        # SPLITSOUND_* of the shell may tune the stack, but never name another stack's parts.
+    def _tuning(self, cloud: Mapping[str, str]) -> dict[str, str]:
         tuned = {k: v for k, v in cloud.items() if k.startswith("SPLITSOUND_")}
         defaults = {
             "SPLITSOUND_DRAIN_SECONDS": str(_DRAIN_SECONDS),
             "SPLITSOUND_POLL_SECONDS": str(_POLL_SECONDS),
             "SPLITSOUND_VISIBILITY_SECONDS": str(_VISIBILITY_SECONDS),
             "SPLITSOUND_STALE_SECONDS": str(_STALE_SECONDS),
+            "SPLITSOUND_ALLOWED_ORIGINS": _ALLOWED_ORIGINS,
         }
         asked = {f"SPLITSOUND_{name.upper()}": value for name, value in self._settings.items()}
+        return defaults | tuned | asked
+
+    def _variables(
+        self,
+        cloud: Mapping[str, str],
+        tuning: Mapping[str, str],
+        resources: Resources,
+        port: int,
+    ) -> dict[str, str]:
+        # SPLITSOUND_* of the shell may tune the stack, but never name another stack's parts.
         parts = msgspec.structs.asdict(resources) | {
             "keys": self.data / "keys",
             "journal": self.journal,
             "work_directory": self.data / "work",
         }
         named = {f"SPLITSOUND_{name.upper()}": str(value) for name, value in parts.items()}
-        settings: Settings = from_environment(defaults | tuned | asked | named)
+        settings: Settings = from_environment({**tuning, **named})
         own = {"SPLITSOUND_API_HOST": HOST, "SPLITSOUND_API_PORT": str(port)}
         return {**cloud, **to_environment(settings), **own}
 

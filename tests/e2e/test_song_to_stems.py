@@ -63,12 +63,28 @@ def test_a_stem_is_named_ranged_and_readable_across_origins(sign_in: SignIn, son
     asset = ann.upload(song, 'Größe/Süd "x".wav')
     ann.probed(asset)
     (stem, *_) = ann.ended(ann.separate(asset, stems=["vocals"]))["stems"]
-    answer = ann.storage.get(
-        stem["url"], headers={"Range": "bytes=0-3", "Origin": "https://app.example"}
-    )
+    page = {"Origin": "http://localhost:5173"}
+    answer = ann.storage.get(stem["url"], headers={"Range": "bytes=0-3", **page})
     assert (answer.status_code, answer.content) == (206, b"fLaC")
-    assert answer.headers["Access-Control-Allow-Origin"] in ("*", "https://app.example")
+    assert answer.headers["Access-Control-Allow-Origin"] == page["Origin"]
     assert "filename*=UTF-8''" in answer.headers["Content-Disposition"]
+
+
+def test_only_pages_of_this_machine_may_read_answers(sign_in: SignIn) -> None:
+    ann = sign_in()
+    asked = {"Access-Control-Request-Method": "POST"}
+    for origin in ("http://localhost:5173", "http://127.0.0.1:3000"):
+        for answer in (
+            ann.http.get("/v1/credits", headers={"Origin": origin}),
+            ann.http.options("/v1/jobs", headers={"Origin": origin, **asked}),
+        ):
+            assert answer.headers["Access-Control-Allow-Origin"] == origin
+    for origin in ("https://evil.example", "http://localhost.evil.example:80", "null"):
+        for answer in (
+            ann.http.get("/v1/credits", headers={"Origin": origin}),
+            ann.http.options("/v1/jobs", headers={"Origin": origin, **asked}),
+        ):
+            assert "Access-Control-Allow-Origin" not in answer.headers
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import httpx
 import msgspec
 import pytest
 
+from domain import filenames
 from domain.errors import SplitSoundError
 from handlers.cli import download
 from handlers.cli.answers import Job, StemLink
@@ -21,6 +22,7 @@ class Storage:
         self.answers: list[httpx.Response] = []
         self.urls: list[str] = []
         self.filename = "song - vocals.flac"
+        self.stem = "vocals"
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/session":
@@ -34,7 +36,7 @@ class Storage:
 
     def job(self, url: str = "first") -> Job:
         link = StemLink(
-            "vocals", f"http://storage.test/{url}", self.filename, len(BODY), "audio/flac"
+            self.stem, f"http://storage.test/{url}", self.filename, len(BODY), "audio/flac"
         )
         return Job("job_1", "completed", stems=[link])
 
@@ -88,10 +90,70 @@ def test_an_earlier_file_stays_until_the_new_one_is_whole(
     assert (tmp_path / storage.filename).read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..", ""])
-def test_a_name_from_a_server_stays_inside_the_folder(
-    api: Api, storage: Storage, tmp_path: Path, name: str
+@pytest.mark.parametrize("stem", ["vocals", "..", "../../../pwned", "/no/such/pwned", "a\0b"])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("/etc/passwd", "passwd"),
+        ("..", "stem-1.audio"),
+        ("../..", "stem-1.audio"),
+        ("", "stem-1.audio"),
+        ("a\0b.flac", "stem-1.audio"),
+        ("\x1b]0;owned\x07x.flac", "stem-1.audio"),
+    ],
+)
+def test_names_from_a_server_stay_inside_the_folder(
+    api: Api, storage: Storage, tmp_path: Path, stem: str, name: str, expected: str
 ) -> None:
-    storage.filename = name
-    (file,) = download.fetch(api, storage.job(), tmp_path, lambda _: None)
-    assert file.parent == tmp_path
+    storage.filename, storage.stem = name, stem
+    folder = tmp_path / "stems" / "song"
+    (file,) = download.fetch(api, storage.job(), folder, lambda _: None)
+    assert file == folder / expected
+    assert [f for f in tmp_path.rglob("*") if f.is_file()] == [file]
+
+
+def test_a_target_outside_the_folder_is_refused_whoever_named_it(
+    api: Api, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_plain_name", lambda *_: "../pwned")
+    with pytest.raises(SplitSoundError, match="outside its folder"):
+        download.fetch(api, storage.job(), tmp_path / "song", lambda _: None)
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("title", ["a" * 251, "夜" * 83])
+def test_stems_of_a_song_with_the_longest_name_arrive(
+    api: Api, storage: Storage, tmp_path: Path, title: str
+) -> None:
+    storage.filename = filenames.of_stem(f"{title}.mp3", "accompaniment", "flac")
+    folder = download.folder_for(Path(f"{title}.mp3"), tmp_path)
+    (file,) = download.fetch(api, storage.job(), folder, lambda _: None)
+    assert (file.name, file.read_bytes()) == (storage.filename, BODY)
+
+
+def test_names_that_are_too_long_are_shortened_and_stay_apart(
+    api: Api, storage: Storage, tmp_path: Path
+) -> None:
+    storage.filename = f"{'夜' * 100} - vocals.flac"
+    job = storage.job()
+    job.stems *= 2
+    first, second = download.fetch(api, job, tmp_path, lambda _: None)
+    assert first != second
+    assert (first.suffix, second.suffix) == (".flac", ".flac")
+
+
+@pytest.mark.parametrize(
+    ("song", "folder"),
+    [
+        ("My song.mp3", "My song"),
+        (".hidden", ".hidden"),
+        ("..mp3", "song"),
+        ("...mp3", "song"),
+        ("a\x1b]0;b\x07.mp3", "a]0;b"),
+        ("\udcff.mp3", "song"),
+        ("夜" * 83 + ".mp3", "夜" * 66),
+    ],
+)
+def test_a_song_has_a_folder_of_its_own(song: str, folder: str, tmp_path: Path) -> None:
+    assert download.folder_for(Path(song), tmp_path) == tmp_path / folder

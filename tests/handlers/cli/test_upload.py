@@ -28,6 +28,7 @@ class Cloud:
         self.puts: Counter[int] = Counter()
         self.trouble: dict[int, list[int]] = {}
         self.lost_sessions = 0
+        self.rejections: list[str] = []
         self.keys: list[str] = []
         self.completed: list[dict[str, object]] = []
         self._lock = threading.Lock()
@@ -49,6 +50,9 @@ class Cloud:
             if self.lost_sessions:
                 self.lost_sessions -= 1
                 return httpx.Response(410, json={"code": "upload_expired", "detail": "Gone."})
+            number = int(self.keys[-1].rpartition("-")[2])
+            if number <= len(self.rejections):
+                return httpx.Response(201, json=self._rejected(number))
         if path.endswith("/complete"):
             self.completed = json.loads(request.content)["parts"]
             return httpx.Response(200, json={"asset_id": "ast_1", "status": "uploaded"})
@@ -78,6 +82,10 @@ class Cloud:
                 for n in lacking[:PAGE]
             ],
         }
+
+    def _rejected(self, number: int) -> dict[str, object]:
+        failure = {"code": self.rejections[number - 1], "detail": "It went wrong."}
+        return {"asset_id": f"ast_no_{number}", "status": "rejected", "failure": failure}
 
     def part(self, number: int) -> bytes:
         return self.body[(number - 1) * PART : number * PART]
@@ -179,3 +187,33 @@ def test_the_same_content_finds_its_session_and_a_lost_one_is_followed_by_the_ne
     song.path.write_bytes(b"other")
     upload.open_session(api, upload.read_song(song.path))
     assert len(set(cloud.keys)) == 4
+
+
+def test_a_file_that_the_platform_failed_on_is_uploaded_again(
+    api: Api, song: upload.SongFile, cloud: Cloud
+) -> None:
+    cloud.rejections = ["probe_failed", "ffmpeg_timeout", "ffmpeg_failed", "source_missing"]
+    assert upload.open_session(api, song).status == "uploading"
+    assert len(set(cloud.keys)) == 5
+
+
+def test_a_file_that_is_no_song_stays_rejected(
+    api: Api, song: upload.SongFile, cloud: Cloud
+) -> None:
+    cloud.rejections = ["media_unreadable"]
+    assert upload.open_session(api, song).asset_id == "ast_no_1"
+
+
+def test_an_upload_that_storage_has_lost_is_followed_by_the_next(
+    api: Api, song: upload.SongFile, cloud: Cloud
+) -> None:
+    cloud.rejections = ["media_unreadable"]
+    assert upload.open_session(api, song, {"ast_no_1"}).status == "uploading"
+
+
+def test_a_file_that_always_fails_is_not_uploaded_for_ever(
+    api: Api, song: upload.SongFile, cloud: Cloud
+) -> None:
+    cloud.rejections = ["probe_failed"] * 1000
+    with pytest.raises(SplitSoundError, match="failed too often"):
+        upload.open_session(api, song)
