@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 # Where the local stack keeps users, songs and keys.
-DATA ?= .splitsound
+DATA ?= $(or $(SPLITSOUND_DATA),.splitsound)
 # First, and by itself, so that nothing else decides which torch comes. Where pip would take a
 # build for a GPU that is not there, name a smaller one: make install TORCH=path/or/requirement
 TORCH ?= torch==2.13.0
@@ -18,7 +18,7 @@ PIP := -m pip --disable-pip-version-check --no-input install --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo up down test lint clean clean-data python
+.PHONY: help install demo up down test lint clean clean-data stopped python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,13 +26,14 @@ help: ## list the targets
 install: $(APP) $(EMULATOR) ## build the environments (.venv and the emulator's)
 
 demo: install ## a song to stems, start to finish: make demo SONG=path/to/song.mp3
-	@song='$(subst ','\'',$(SONG))'; exec .venv/bin/splitsound demo $${song:+"$$song"}
+	@song='$(subst ','\'',$(value SONG))'; exec .venv/bin/splitsound demo -- $${song:+"$$song"}
 
 up: install ## start the local stack and keep it running
-	@exec .venv/bin/splitsound up
+	@exec .venv/bin/splitsound up --data '$(DATA)'
 
-down: $(APP) ## stop the running stack
-	@exec .venv/bin/splitsound down
+down: ## stop the running stack
+	@if [ -x .venv/bin/splitsound ]; then exec .venv/bin/splitsound down --data '$(DATA)'; \
+	else echo "No stack can be running: there is no environment here."; fi
 
 test: install ## run the whole test suite: make test ARGS="-k name"
 	@exec .venv/bin/pytest $(ARGS)
@@ -45,16 +46,20 @@ lint: $(APP) $(VALIDATOR) ## ruff, mypy --strict, cfn-lint, sam validate
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 \
 	  .venv-sam/bin/sam validate --lint --template template.yaml
 
-clean: ## remove environments and caches, never your data
+clean: stopped ## remove environments and caches, never your data
 	rm -rf .venv .venv-emulator .venv-sam *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(PACKAGES) -name __pycache__ -prune -exec rm -rf {} +
 	@[ ! -d '$(DATA)' ] || echo "Users and songs stay in $(DATA); make clean-data removes them."
 
-clean-data: ## remove the local stack's users, songs and keys for good
+clean-data: stopped ## remove the local stack's users, songs and keys for good
+	@if [ -e '$(DATA)' ] && [ ! -e '$(DATA)/lock' ]; then \
+	  echo "$(DATA) is not a data directory of SplitSound; it stays." >&2; exit 1; fi
+	rm -rf '$(DATA)'
+
+stopped:
 	@if [ -e '$(DATA)/lock' ] && ! flock --nonblock '$(DATA)/lock' true; then \
 	  echo "The stack is running on $(DATA): make down first." >&2; exit 1; fi
-	rm -rf '$(DATA)'
 
 # Each environment is complete when its stamp says so, and is built anew when the last attempt
 # did not come to its end: a package that was cut off half-way can look installed to pip.
