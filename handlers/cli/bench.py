@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from handlers.bench import Figure
+from handlers.cli.tables import Table
+from handlers.cli.terminal import console
 
 TOPICS = ("domain", "imports", "units", "latency", "memory")
 
@@ -89,17 +89,15 @@ def _on_a_stack(topic: str) -> list[Figure]:
 
 
 def _print(measured: dict[str, list[Figure]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("what")
-    table.add_column("measured", justify="right")
-    table.add_column("unit")
-    table.add_column("goal")
-    table.add_column("beside it")
+    table = Table(
+        "what", "measured", "unit", "goal", "beside it",
+        right=("measured",), below=("goal", "beside it"),
+    )  # fmt: skip
     for topic, figures in measured.items():
-        table.add_row(f"[bold]{topic}[/bold]")
+        table.add_row(topic, "", "", "", "")
         for f in figures:
             table.add_row(f"  {f.what}", _number(f.value), f.unit, f.goal, f.peer)
-    Console(width=160).print(table)
+    table.draw(console())
 
 
 def _number(value: float) -> str:

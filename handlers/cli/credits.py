@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +18,7 @@ from domain.errors import HistoryBroken, NotFound
 from handlers.cli import terminal
 from handlers.cli.asof import as_of_option, upto
 from handlers.cli.reach import application, data_option, json_option
+from handlers.cli.tables import GLUE, Table, hanging
 from projections.credits import CREDITS_VIEW, AccountView, StatementLine
 
 if TYPE_CHECKING:
@@ -142,29 +144,31 @@ def show(done: Audit, console: Console) -> None:
     """The statement as a table, and the invariant."""
     numbers = ("v", "change", "available", "reserved", "spent", "expired")
     head, clocks = terminal.times([a.line.time for a in done.lines])
-    table = terminal.table(
+    table = Table(
         "v", head, "entry", "change", "available", "reserved", "spent", "expired", "why",
-        right=numbers, keep=(head, "entry"),
+        right=numbers, below=("why",),
     )  # fmt: skip
     for a, clock in zip(done.lines, clocks, strict=True):
         line = a.line
         change = f"{line.change:+d}" if line.change else "0"
         table.add_row(
             str(line.version), clock, line.kind, change, str(a.available), str(a.reserved),
-            str(a.captured), str(a.expired), _why(line, console),
+            str(a.captured), str(a.expired), _why(line),
         )  # fmt: skip
-    terminal.draw(console, table)
+    table.draw(console)
     last = done.lines[-1]
     holds = "holds at every version" if not done.unbalanced else "DOES NOT HOLD"
-    console.print(
+    sums = (
         f"granted {last.granted} = available {last.available} + reserved {last.reserved} + "
-        f"spent {last.captured} + expired {last.expired}: {holds}",
-        style="dim" if not done.unbalanced else "bold red",
+        f"spent {last.captured} + expired {last.expired}: {holds}"
     )
+    # A name stays with its number.
+    sums = re.sub(r"([a-z]) (\d)", rf"\1{GLUE}\2", sums)
+    hanging(console, "", sums, 0, "dim" if not done.unbalanced else "bold red")
     if done.spendable != last.available:
-        console.print(f"{last.available - done.spendable} of the available credits are over by now")
+        over = last.available - done.spendable
+        hanging(console, "", f"{over} of the available credits are over by now", 0)
 
 
-def _why(line: StatementLine, console: Console) -> str:
-    named = terminal.brief(line.job_id or line.grant_id or "", console)
-    return f"{line.reason} {named}".strip()
+def _why(line: StatementLine) -> str:
+    return f"{line.reason} {line.job_id or line.grant_id or ''}".strip()

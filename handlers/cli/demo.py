@@ -13,7 +13,9 @@ import click
 from handlers.cli import download, journey, terminal, upload
 from handlers.cli.answers import Job
 from handlers.cli.journey import Trip, Wish
+from handlers.cli.tables import GLUE, Table, hanging
 from handlers.cli.terminal import Display, console
+from handlers.cli.words import named
 
 if TYPE_CHECKING:
     from handlers.cli.client import Api
@@ -128,18 +130,20 @@ def _print_files(job: Job, files: list[Path], own: bool, display: Display) -> No
     from handlers.cli import hearing
 
     quality = hearing.against_the_truth(job, files) if own else {}
-    table = terminal.table("stem", "file", "size", *(["SDR"] if own else []), right=("size", "SDR"))
+    table = Table(
+        "stem", "file", "size", *(["SDR"] if own else []), right=("size", "SDR"), below=("file",)
+    )
     for stem, file in zip(job.stems, files, strict=True):
         told = quality.get(stem.name)
-        sdr = [f"{told:.1f} dB" if told is not None else ""] if own else []
-        table.add_row(stem.name, str(file), terminal.size(stem.bytes), *sdr)
+        sdr = [f"{told:.1f}{GLUE}dB" if told is not None else ""] if own else []
+        table.add_row(stem.name, named(file), terminal.size(stem.bytes), *sdr)
     display.blank()
-    terminal.draw(display.console, table)
+    table.draw(display.console)
     if own:
-        display.console.print(
-            "SDR: how near each stem is to the one that the song was mixed from; higher is nearer.",
-            style="dim",
+        told_by = (
+            "SDR: how near each stem is to the one that the song was mixed from; higher is nearer."
         )
+        hanging(display.console, "", told_by, 0, "dim")
 
 
 def _print_history(application: Application, user_id: str, job: Job, display: Display) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +19,14 @@ from handlers.cli import terminal
 from handlers.cli.asof import as_of_option, upto
 from handlers.cli.outcome import BadInput
 from handlers.cli.reach import application, data_option, json_option
+from handlers.cli.tables import Table, hanging
+from handlers.cli.words import counted, named, safe
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _CATEGORIES = {"job": "job", "ast": "asset", "usr": "user"}
-_LONGEST_VALUE = 48  # in a terminal; a pipe gets all of it
+_LONGEST_VALUE = 96  # in a terminal; a pipe gets all of it
 
 
 @click.group("events")
@@ -96,31 +100,27 @@ def said(commit: Commit) -> list[dict[str, Any]]:
 def render(name: str, commits: list[Commit], console: Console) -> None:
     """A stream whose chain was found intact, as a table."""
     head, clocks = terminal.times([commit.t for commit in commits])
-    wide, narrow = console.width >= terminal.WIDE, console.width < terminal.NARROW
     longest = _LONGEST_VALUE if console.is_terminal else 0
-    table = terminal.table(
-        "v", head, "after", "event", "what it says",
-        *([] if narrow else ["actor", "hash"]), *(["command"] if wide else []),
-        right=("v", "after"), keep=(head, "event", "actor", "command", "hash"),
+    table = Table(
+        "v", head, "after", "event", "what it says", "actor", "hash", "command",
+        right=("v", "after"), below=("what it says",), spare=("command", "actor", "hash"),
     )  # fmt: skip
     before = commits[0].t
     for commit, clock in zip(commits, clocks, strict=True):
         after = terminal.duration((commit.t - before) / 1000) if commit.t > before else ""
         before = commit.t
-        who = [] if narrow else [_actor(commit.actor, console), commit.hash.hex()[:8]]
         for event in said(commit):
             table.add_row(
                 str(event["version"]), clock, after, event["type"],
-                words(event["data"], longest), *who, *([commit.cmd] if wide else []),
+                words(event["data"], longest), _actor(commit.actor), commit.hash.hex()[:8],
+                commit.cmd,
             )  # fmt: skip
-    console.print(name, style="bold")
-    terminal.draw(console, table)
-    versions = commits[-1].last
+    hanging(console, "", safe(name), 0, "bold")
+    table.draw(console)
+    said_in = f"{counted(commits[-1].last, 'event')} in {counted(len(commits), 'commit')}"
     imported = sum(1 for commit in commits if commit.origin)
     note = f", {imported} of them imported or restored" if imported else ""
-    console.print(
-        f"{versions} events in {len(commits)} commits{note}; the hash chain holds.", style="dim"
-    )
+    hanging(console, "", f"{said_in}{note}; the hash chain holds.", 0, "dim")
 
 
 def words(data: dict[str, Any], longest: int = 0) -> str:
@@ -129,9 +129,9 @@ def words(data: dict[str, Any], longest: int = 0) -> str:
     return " ".join(f"{name}={text}" for name, text in told)
 
 
-def _actor(actor: str, console: Console) -> str:
-    """Who; of a worker's host, process and nonce only what fits."""
-    return terminal.brief(actor, console) if actor.startswith("usr_") else actor.partition(":")[0]
+def _actor(actor: str) -> str:
+    """Who; a worker without its host, process and nonce."""
+    return actor.partition(":")[0]
 
 
 def _short(value: Any, longest: int) -> str:
@@ -155,9 +155,10 @@ def _member(value: Any) -> str:
 @click.argument("file", default="-", type=click.Path(path_type=Path, dir_okay=False))
 @data_option
 def export(file: Path, data: Path) -> None:
-    """Write every event to FILE (or to standard output) as JSON Lines, checking all chains.
+    """Write every event to FILE as JSON Lines, checking all chains.
 
-    The file appears under its name only when it is complete.
+    Without FILE, or with `-`, they go to standard output. A file appears under its name only
+    when it is complete; a device or a named pipe is written directly.
     """
     from infra.event_store.transfer import export_events
 
@@ -166,14 +167,30 @@ def export(file: Path, data: Path) -> None:
         end = export_events(store, sys.stdout.buffer)
         sys.stdout.buffer.flush()
     else:
-        draft = file.with_name(file.name + ".part")
-        try:
-            with _counting("Exporting") as progress, draft.open("wb") as out:
-                end = export_events(store, out, progress)
-            draft.replace(file)
-        finally:
-            draft.unlink(missing_ok=True)
-    click.echo(f"Exported {end.commits} commits of {end.streams} streams.", err=True)
+        with _counting("Exporting") as progress, _target(file) as out:
+            end = export_events(store, out, progress)
+    commits, streams = counted(end.commits, "commit"), counted(end.streams, "stream")
+    click.echo(f"Exported {commits} of {streams}.", err=True)
+
+
+@contextmanager
+def _target(file: Path) -> Iterator[BinaryIO]:
+    """A regular file appears when it is complete; a device or a pipe is written as it is."""
+    # A link stays one: what it points to is written.
+    file = file.resolve()
+    if file.exists() and not file.is_file():
+        with file.open("wb") as out:
+            yield out
+        return
+    draft = file.with_name(f".splitsound-{os.getpid()}.part")
+    try:
+        with draft.open("wb") as out:
+            if file.exists():
+                os.fchmod(out.fileno(), stat.S_IMODE(file.stat().st_mode))
+            yield out
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 @command.command("import")
@@ -194,7 +211,8 @@ def import_(file: Path, origin: str, as_json: bool, data: Path) -> None:
     if as_json:
         terminal.emit(imported)
     else:
-        click.echo(f"Imported {imported.written} commits; {imported.skipped} were there already.")
+        new = counted(imported.written, "commit")
+        click.echo(f"Imported {new}; {imported.skipped} there already.")
 
 
 @contextmanager
@@ -202,8 +220,8 @@ def _source(file: Path) -> Iterator[BinaryIO]:
     if str(file) == "-":
         yield sys.stdin.buffer
         return
-    if not file.is_file():
-        raise BadInput(f"There is no file {file}.")
+    if not file.exists() or file.is_dir():
+        raise BadInput(f"There is no file {named(file)}.")
     with file.open("rb") as source:
         yield source
 
@@ -216,4 +234,4 @@ def _counting(verb: str) -> Iterator[Any]:
         yield None
         return
     with console.status(verb.lower(), spinner="dots", spinner_style="dim") as status:
-        yield lambda count: status.update(f"{verb.lower()}: {count} commits")
+        yield lambda count: status.update(f"{verb.lower()}: {counted(count, 'commit')}")

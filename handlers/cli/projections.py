@@ -14,6 +14,8 @@ from domain.commit import recorded
 from handlers.cli import terminal
 from handlers.cli.outcome import FAILED, BadInput
 from handlers.cli.reach import application, data_option, json_option
+from handlers.cli.tables import Table, hanging
+from handlers.cli.words import command_line, counted
 from projections.projection import Projection
 from projections.verify import Difference, compare, fold
 
@@ -71,7 +73,7 @@ def list_(as_json: bool, data: Path) -> None:
     if as_json:
         terminal.emit(listed)
         return
-    table = terminal.table(
+    table = Table(
         "name", "code version", "live generation", "from", "streams",
         right=("code version", "live generation", "streams"),
     )  # fmt: skip
@@ -80,7 +82,7 @@ def list_(as_json: bool, data: Path) -> None:
         table.add_row(
             each.name, str(each.version), str(each.generation), category, str(each.streams)
         )
-    terminal.draw(terminal.console(), table)
+    table.draw(terminal.console())
 
 
 def _streams_by_category(reading: Reading) -> dict[str, int]:
@@ -127,7 +129,8 @@ def rebuild(name: str, as_json: bool, data: Path) -> None:
         terminal.emit(done)
     else:
         took = terminal.duration(time.monotonic() - began)
-        display.fact("Rebuilt", f"{name}@{done['generation']} from {streams} streams in {took}")
+        where = f"{name}@{done['generation']}"
+        display.fact("Rebuilt", f"{where} from {counted(streams, 'stream')} in {took}")
 
 
 class Verified(Struct, frozen=True):
@@ -214,17 +217,22 @@ def _print(result: Verified) -> None:
     console = terminal.console()
     where = f"{result.name}@{result.generation}"
     if not result.differences:
-        console.print(f"{where}: the rows of {result.streams} streams say what their events say.")
+        streams = counted(result.streams, "stream")
+        hanging(console, "", f"{where}: the rows of {streams} say what their events say.", 0)
         return
-    table = terminal.table("stream", "row", "field", "events say", "row says")
+    table = Table("stream", "row", "field", "events say", "row says")
     for each in result.differences[:_SHOWN]:
         table.add_row(each.stream, each.key, each.field, str(each.expected), str(each.found))
-    terminal.draw(console, table)
-    streams = len({each.stream for each in result.differences})
+    table.draw(console)
+    wrong = len({each.stream for each in result.differences})
     more = len(result.differences) - _SHOWN
     if more > 0:
         console.print(f"... and {more} more; --json prints all of them", style="dim")
-    console.print(
-        f"{where}: {len(result.differences)} differences in {streams} of {result.streams} "
-        f"streams. `splitsound projections rebuild {result.name}` makes the rows anew."
+    found, streams = (
+        counted(len(result.differences), "difference"),
+        counted(result.streams, "stream"),
+    )
+    remedy = command_line("projections", "rebuild", result.name)
+    hanging(
+        console, "", f"{where}: {found} in {wrong} of {streams}. `{remedy}` repairs the rows.", 0
     )

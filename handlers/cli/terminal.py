@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from handlers.cli.tables import GLUE, hanging
+from handlers.cli.words import safe
+
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 LABEL_WIDTH = 11
 # In a pipe nothing needs to fit a screen: lines stay whole for grep.
 _PIPE_WIDTH = 240
-WIDE = 150
-NARROW = 110
-"""Columns of a window: above WIDE ids stand in full, below NARROW only what matters most."""
 
 
 def console(stream: Any = None) -> Console:
@@ -38,32 +37,6 @@ def emit(value: object) -> None:
     sys.stdout.write(text.decode() + "\n")
 
 
-def table(*columns: str, right: tuple[str, ...] = (), keep: tuple[str, ...] = ()) -> Table:
-    """A borderless table; columns in ``right`` are numbers, those in ``keep`` never fold."""
-    from rich.table import Table
-
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in columns:
-        made.add_column(
-            name,
-            justify="right" if name in right else "left",
-            no_wrap=name in right or name in keep,
-            overflow="fold",
-        )
-    return made
-
-
-def draw(console: Console, table: Table) -> None:
-    """Print a table; in a pipe without the spaces that fill its last column."""
-    if console.is_terminal:
-        console.print(table)
-        return
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        console.file.write(line.rstrip() + "\n")
-
-
 def times(moments: Sequence[int]) -> tuple[str, list[str]]:
     """Epoch milliseconds for a column (UTC): what heads it, and each; a common day stands once."""
     stamps = [stamp(each).removesuffix("Z").split("T") for each in moments]
@@ -73,12 +46,6 @@ def times(moments: Sequence[int]) -> tuple[str, list[str]]:
     return "time (UTC)", [f"{day} {clock}" for day, clock in stamps]
 
 
-def brief(identity: str, console: Console) -> str:
-    """An id, shortened to its kind and its end where the window is narrow."""
-    kind, _, rest = identity.partition("_")
-    return identity if console.width >= WIDE or len(rest) < 20 else f"{kind}_…{rest[-6:]}"
-
-
 def stamp(milliseconds: int) -> str:
     """Epoch milliseconds as RFC 3339, ``2026-11-23T16:12:28.123Z``."""
     text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
@@ -86,24 +53,24 @@ def stamp(milliseconds: int) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes for people."""
+    """Bytes for people; the unit stays with its number."""
     for unit in ("B", "KB", "MB"):
         if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+            return f"{count:.0f}{GLUE}{unit}" if unit == "B" else f"{count:.1f}{GLUE}{unit}"
         count /= 1000
-    return f"{count:.2f} GB"
+    return f"{count:.2f}{GLUE}GB"
 
 
 def duration(seconds: float) -> str:
-    """``850 ms``, ``12.3 s``, ``3:05 min`` or ``1:02:03 h``."""
+    """``850 ms``, ``12.3 s``, ``3:05 min`` or ``1:02:03 h``; the unit stays with its number."""
     if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
+        return f"{seconds * 1000:.0f}{GLUE}ms"
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}{GLUE}s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes}:{rest:02d} min"
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d} h"
+        return f"{minutes}:{rest:02d}{GLUE}min"
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}{GLUE}h"
 
 
 class Bar(Protocol):
@@ -120,17 +87,8 @@ class Display:
         self.console = console
 
     def fact(self, label: str, text: str, style: str = "") -> None:
-        """One line: what, and how it stands. Brackets in ``text`` are only brackets."""
-        from rich.table import Table
-        from rich.text import Text
-
-        # A grid, so that a long text goes on below its own beginning.
-        line = Table.grid(padding=(0, 1, 0, 0))
-        line.add_column(width=1)
-        line.add_column(width=LABEL_WIDTH, style="dim")
-        line.add_column()
-        line.add_row("", label, Text(text, style))
-        draw(self.console, line)
+        """One line: what, and how it stands. A long text goes on below its own beginning."""
+        hanging(self.console, f"  {label}", safe(text, keep=GLUE), LABEL_WIDTH + 3, style)
 
     def blank(self) -> None:
         """An empty line."""

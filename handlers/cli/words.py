@@ -1,0 +1,59 @@
+"""Words for people: counts, names of files that may be anything, and commands to type."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import unicodedata
+from pathlib import Path
+
+_NAME = "splitsound"
+_STRANGE = "\N{REPLACEMENT CHARACTER}"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 stream``, ``2 streams``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def safe(text: str, keep: str = "") -> str:
+    """``text`` without what a terminal would obey or could not encode, but for ``keep``."""
+    # Format characters too: some make a text read otherwise than it is.
+    return "".join(c if c in keep or not _strange(c) else _STRANGE for c in text)
+
+
+def _strange(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs")
+
+
+def plain(path: str | os.PathLike[str]) -> str:
+    """A path as it may stand in JSON: bytes that are no UTF-8 are replaced."""
+    return os.fsencode(path).decode(errors="replace")
+
+
+def named(path: str | os.PathLike[str]) -> str:
+    """A path as it may stand in a sentence on a terminal."""
+    return safe(plain(path))
+
+
+def program() -> str:
+    """What to type for this program: its name where the shell finds it, else its path."""
+    own = Path(sys.argv[0])
+    if own.name != _NAME or not own.exists():
+        own = Path(sys.executable).with_name(_NAME)
+    found = shutil.which(_NAME)
+    if found and Path(found).resolve() == own.resolve():
+        return _NAME
+    path, here = own.absolute(), Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def command_line(*arguments: str, **options: object) -> str:
+    """A command line to copy; options that are None or empty are left out."""
+    typed = [shlex.quote(plain(each)) for each in arguments]
+    typed += [
+        f"--{name} {shlex.quote(plain(str(value)))}" for name, value in options.items() if value
+    ]
+    return " ".join([program(), *typed])
