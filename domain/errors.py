@@ -112,7 +112,7 @@ class NotEnoughCredits(SplitSoundError):
     def __init__(self, required: int, available: int) -> None:
         super().__init__(
             f"This costs {required} credits and {available} are available. "
-            "Buy credits or choose a shorter song.",
+            "A shorter song or a cheaper model costs less.",
             required=required,
             available=available,
         )
