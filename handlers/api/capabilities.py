@@ -44,7 +44,13 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     upload_parts: PartRule
 
 
-@get("/capabilities", summary="What is on offer", tags=["capabilities"])
+@get(
+    "/capabilities",
+    summary="What is on offer",
+    operation_id="getCapabilities",
+    response_description="What is on offer.",
+    tags=["capabilities"],
+)
 async def capabilities(service: Api) -> Capabilities:
     """Models, stems, formats, limits and prices. Needs no token."""
     catalog = service.application.catalog

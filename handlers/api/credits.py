@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import msgspec
 from litestar import Router, get
 from msgspec import Struct
@@ -12,7 +10,7 @@ from domain import credits
 from domain.credits import Grant
 from handlers.api.openapi import problems
 from handlers.api.paging import Cursor, Limit
-from handlers.api.renderings import moment, moment_or_none
+from handlers.api.renderings import Moment, moment, moment_or_none
 from handlers.api.requests import ApiRequest
 from handlers.api.service import Api, Service
 from projections import CREDITS_VIEW
@@ -26,7 +24,7 @@ class GrantBody(Struct, frozen=True):
     grant_id: str
     left: int
     held: int
-    expires_at: datetime | None
+    expires_at: Moment | None
     priority: int
 
 
@@ -50,7 +48,7 @@ class Line(Struct, frozen=True, kw_only=True):
     """One line of the statement. change: of what can be spent; balance: after it."""
 
     version: int
-    time: datetime
+    time: Moment
     kind: str
     change: int
     amount: int
@@ -67,7 +65,13 @@ class Statement(Struct, frozen=True):
     cursor: str | None
 
 
-@get("/", responses=problems(401, 409), summary="The balance")
+@get(
+    "/",
+    responses=problems(401, 409),
+    summary="The balance",
+    operation_id="getCredits",
+    response_description="The account.",
+)
 async def balance(request: ApiRequest, service: Api) -> Account:
     """What can be spent, what open jobs hold, what was spent. Never stale."""
     stream = f"credits-{request.user}"
@@ -75,7 +79,13 @@ async def balance(request: ApiRequest, service: Api) -> Account:
     return _render(found or Versioned(stream, 0, AccountView()), service.application.clock.now())
 
 
-@get("/history", responses=problems(401, 409, 422), summary="The statement")
+@get(
+    "/history",
+    responses=problems(401, 409, 422),
+    summary="The statement",
+    operation_id="getCreditsHistory",
+    response_description="A page of the statement.",
+)
 async def history(
     request: ApiRequest, service: Api, limit: Limit = 50, cursor: Cursor = None
 ) -> Statement:

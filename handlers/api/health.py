@@ -23,13 +23,26 @@ class Health(Struct, frozen=True):
     status: str
 
 
-@get("/healthz", summary="Liveness", tags=["health"])
+@get(
+    "/healthz",
+    summary="Liveness",
+    operation_id="getHealth",
+    response_description="Alive.",
+    tags=["health"],
+)
 async def healthz() -> Health:
     """The process answers."""
     return Health("ok")
 
 
-@get("/readyz", responses=problems(503), summary="Readiness", tags=["health"])
+@get(
+    "/readyz",
+    responses=problems(503),
+    summary="Readiness",
+    operation_id="getReadiness",
+    response_description="Everything answers.",
+    tags=["health"],
+)
 async def readyz(service: Api) -> Health:
     """Event table, rows and bucket answer within two seconds; else 503 names which do not."""
     checks = _checks(service)

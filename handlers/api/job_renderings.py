@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Annotated
 
+from msgspec import Meta as Rule
 from msgspec import Struct
 
 from domain import filenames
 from domain.audio import FORMATS
-from domain.job import COMPLETED, FAILED, RUNNING, StemFile
-from handlers.api.renderings import moment, moment_or_none
+from domain.job import CANCELLED, COMPLETED, FAILED, QUEUED, RUNNING, StemFile
+from handlers.api.renderings import Moment, moment, moment_or_none
 from handlers.api.service import Service
 from projections import LIBRARY_VIEW
 from projections.jobs import JobView
 from projections.progress import current_stage, overall
 from projections.query import Versioned, at_least
+
+JobStatus = Annotated[
+    str, Rule(extra_json_schema={"enum": [QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED]})
+]
 
 
 class JobFailure(Struct, frozen=True):
@@ -42,7 +47,7 @@ class Stem(Struct, frozen=True):
     media_type: str
     peak: float
     url: str | None
-    expires_at: datetime | None
+    expires_at: Moment | None
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -53,7 +58,7 @@ class Job(Struct, frozen=True, kw_only=True):
     """
 
     job_id: str
-    status: str
+    status: JobStatus
     asset_id: str
     model: str
     stems_wanted: tuple[str, ...]
@@ -67,9 +72,9 @@ class Job(Struct, frozen=True, kw_only=True):
     stems: list[Stem]
     gain_db: float | None
     failure: JobFailure | None
-    requested_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
+    requested_at: Moment
+    started_at: Moment | None
+    ended_at: Moment | None
     retry_of: str | None
     stream: str
     version: int
@@ -142,6 +147,6 @@ def _stem(
     stem: StemFile,
     filename: str | None = None,
     url: str | None = None,
-    expires: datetime | None = None,
+    expires: Moment | None = None,
 ) -> Stem:
     return Stem(stem.name, filename, stem.bytes, stem.media_type, stem.peak, url, expires)

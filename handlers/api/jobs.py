@@ -26,11 +26,11 @@ Name = Annotated[str, Rule(min_length=1, max_length=64)]
 
 
 class Wish(Struct, frozen=True, forbid_unknown_fields=True):
-    """What to separate. model: the default one unless named; stems: all unless named."""
+    """What to separate. model: the default one unless named; stems: leave it out for all."""
 
     asset_id: Annotated[str, Rule(max_length=64)]
     model: Name | None = None
-    stems: Annotated[tuple[Name, ...], Rule(max_length=32)] = ()
+    stems: Annotated[tuple[Name, ...], Rule(min_length=1, max_length=32)] | None = None
     format: Name = "flac"
 
 
@@ -66,6 +66,8 @@ class JobPage(Struct, frozen=True):
     status_code=200,
     responses=problems(401, 404, 409, 422),
     summary="Ask for a price",
+    operation_id="getQuote",
+    response_description="The price, and whether the account covers it.",
 )
 async def ask(data: JSONBody[Wish], request: ApiRequest, service: Api) -> QuoteAnswer:
     """The price of a separation, before it is spent. Reserves nothing."""
@@ -73,7 +75,7 @@ async def ask(data: JSONBody[Wish], request: ApiRequest, service: Api) -> QuoteA
     asset_id = known_id("ast", data.asset_id)
     model = data.model or context.catalog.default_model
     found: Quote = await service.run(
-        quote, context, request.user, asset_id, model, data.stems, data.format
+        quote, context, request.user, asset_id, model, data.stems or (), data.format
     )
     offer = found.offer
     return QuoteAnswer(
@@ -87,6 +89,8 @@ async def ask(data: JSONBody[Wish], request: ApiRequest, service: Api) -> QuoteA
     response_headers=[LOCATION],
     responses=problems(401, 402, 404, 409, 422),
     summary="Request a separation",
+    operation_id="createJob",
+    response_description="The job, queued.",
 )
 async def request_job(
     data: JSONBody[JobWish],
@@ -103,7 +107,7 @@ async def request_job(
         asset_id=known_id("ast", data.asset_id),
         model=data.model or service.application.catalog.default_model,
         format=data.format,
-        stems=data.stems,
+        stems=data.stems or (),
         retry_of=known_id("job", data.retry_of) if data.retry_of else None,
     )
     await service.execute(
@@ -113,7 +117,13 @@ async def request_job(
     return Response(body, status_code=201, headers={"Location": f"/v1/jobs/{job_id}"})
 
 
-@get("/", responses=problems(401, 404, 409, 422), summary="List jobs")
+@get(
+    "/",
+    responses=problems(401, 404, 409, 422),
+    summary="List jobs",
+    operation_id="listJobs",
+    response_description="A page of jobs.",
+)
 async def list_jobs(
     request: ApiRequest,
     service: Api,
@@ -133,7 +143,13 @@ async def list_jobs(
     return JobPage(jobs, page.cursor)
 
 
-@get("/{job_id:str}", responses=problems(401, 404, 409, 422), summary="One job")
+@get(
+    "/{job_id:str}",
+    responses=problems(401, 404, 409, 422),
+    summary="One job",
+    operation_id="getJob",
+    response_description="The job.",
+)
 async def show_job(
     job_id: FromPath[str], request: ApiRequest, service: Api, min_version: MinVersion = 1
 ) -> Job:
@@ -148,6 +164,8 @@ async def show_job(
     status_code=200,
     responses=problems(401, 404, 409, 422),
     summary="Cancel a job",
+    operation_id="cancelJob",
+    response_description="The job as it stands now.",
 )
 async def cancel(
     job_id: FromPath[str], request: ApiRequest, service: Api, idempotency_key: IdempotencyKey = None

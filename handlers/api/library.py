@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from litestar import Router, get
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
@@ -12,8 +10,10 @@ from domain.errors import Invalid
 from handlers.api.openapi import problems
 from handlers.api.paging import Cursor, Limit, MinVersion
 from handlers.api.renderings import (
+    AssetStatus,
     AudioFacts,
     Failure,
+    Moment,
     audio_facts,
     moment,
 )
@@ -31,13 +31,13 @@ class Asset(Struct, frozen=True, kw_only=True):
     filename: str
     content_type: str
     size: int
-    status: str
+    status: AssetStatus
     audio: AudioFacts | None
     container: str
     codec: str
     failure: Failure | None
-    created_at: datetime
-    changed_at: datetime
+    created_at: Moment
+    changed_at: Moment
     stream: str
     version: int
 
@@ -49,7 +49,13 @@ class AssetPage(Struct, frozen=True):
     cursor: str | None
 
 
-@get("/", responses=problems(401, 404, 409, 422), summary="List the library")
+@get(
+    "/",
+    responses=problems(401, 404, 409, 422),
+    summary="List the library",
+    operation_id="listLibrary",
+    response_description="A page of uploads.",
+)
 async def list_assets(
     request: ApiRequest,
     service: Api,
@@ -67,7 +73,13 @@ async def list_assets(
     return AssetPage([_render(item) for item in page.items], page.cursor)
 
 
-@get("/{asset_id:str}", responses=problems(401, 404, 409, 422), summary="One upload")
+@get(
+    "/{asset_id:str}",
+    responses=problems(401, 404, 409, 422),
+    summary="One upload",
+    operation_id="getAsset",
+    response_description="The upload.",
+)
 async def show_asset(
     asset_id: FromPath[str], request: ApiRequest, service: Api, min_version: MinVersion = 1
 ) -> Asset:

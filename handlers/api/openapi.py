@@ -1,24 +1,26 @@
 """The OpenAPI document: what Litestar derives from the routes, made true where it is not.
 
-Litestar leaves out problem documents and ``additionalProperties``, and declares a 400 of its
-own for every validation error; see ``_corrected``.
+Litestar leaves out problem documents and declares a 400 of its own for every validation error;
+see ``_corrected``. Its schemas of Structs lose constraints inside lists (and then refuse every
+string there), so they are msgspec's, which is what reads and writes the bodies.
 """
 
 from __future__ import annotations
 
 from copy import deepcopy
-from http import HTTPStatus
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
-from litestar import Request, Router
+from litestar import Litestar, MediaType, Request, Router
 from litestar.datastructures import ResponseHeader
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.routes import HTTPRoute
 
-from handlers.api.problems import MEDIA_TYPE, Problem
+from handlers.api.problems import MEDIA_TYPE, NoCreditsProblem, Problem, TooLargeProblem
 
 SCHEME = "bearer"
 LOCATION = ResponseHeader(
@@ -26,12 +28,29 @@ LOCATION = ResponseHeader(
 )
 
 
+# Statuses whose documents have members of their own.
+_VARIANTS: dict[int, type[Problem]] = {402: NoCreditsProblem, 413: TooLargeProblem}
+_MEANING = {
+    400: "The body is not JSON.",
+    401: "No access token, or one that does not verify.",
+    402: "The account cannot cover the price.",
+    404: "Absent, or somebody else's.",
+    409: "The state of things forbids it now, or others kept writing; see `retryable`.",
+    410: "Storage lost the parts; start a new upload.",
+    413: "The body, or the file that it announces, is too large.",
+    415: "The body is not sent as application/json.",
+    422: "The request breaks a rule; `errors` names the places.",
+    500: "Something broke on our side.",
+    503: "A service that we need did not answer, or there is no room left to store anything.",
+}
+
+
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
     """The problem documents that a route may answer with."""
     return {
         status: ResponseSpec(
-            Problem,
-            description=HTTPStatus(status).phrase,
+            _VARIANTS.get(status, Problem),
+            description=_MEANING[status],
             media_type=MEDIA_TYPE,
             generate_examples=False,
         )
@@ -60,13 +79,13 @@ class _Document(JsonRenderPlugin):
     """``/schema/openapi.json``."""
 
     def __init__(self) -> None:
-        super().__init__(path="/openapi.json")
+        super().__init__(path="/openapi.json", media_type=MediaType.JSON)
         self._body = b""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The corrected document, made once, whoever asks."""
-        del request
-        self._body = self._body or msgspec.json.encode(_corrected(openapi_schema))
+        if not self._body:
+            self._body = msgspec.json.encode(_corrected(openapi_schema, request.app))
         return self._body
 
     def receive_router(self, router: Router) -> None:
@@ -74,17 +93,35 @@ class _Document(JsonRenderPlugin):
         router.routes[:] = [r for r in router.routes if "{" not in r.path]
 
 
-def _corrected(document: dict[str, Any]) -> dict[str, Any]:
+def _corrected(document: dict[str, Any], app: Litestar) -> dict[str, Any]:
     fixed = deepcopy(document)
-    schemas = fixed["components"]["schemas"]
-    bodies: set[str] = set()
+    fixed["components"]["schemas"] = _schemas(app)
     for operations in fixed["paths"].values():
         for operation in operations.values():
-            bodies |= _references(operation.get("requestBody"))
             _correct_operation(operation)
-    for name in _reachable(schemas, bodies):
-        schemas[name]["additionalProperties"] = False
     return fixed
+
+
+def _schemas(app: Litestar) -> dict[str, Any]:
+    """Of every body that a route takes or gives, by the names that Litestar refers to."""
+    handlers = [
+        handler
+        for route in app.routes
+        if isinstance(route, HTTPRoute) and not route.path.startswith("/schema")
+        for handler in route.route_handlers
+        if "OPTIONS" not in handler.http_methods
+    ]
+    bodies: list[Any] = [Problem, *_VARIANTS.values()]
+    for handler in handlers:
+        answer = handler.parsed_return_field
+        bodies += [each.annotation for each in answer.inner_types or (answer,)]
+        if handler.parsed_data_field:
+            bodies.append(handler.parsed_data_field.annotation)
+    template = "#/components/schemas/{name}"
+    schemas = msgspec.json.schema_components(bodies, ref_template=template)[1]
+    for schema in schemas.values():
+        schema["description"] = cleandoc(schema["description"])
+    return schemas
 
 
 def _correct_operation(operation: dict[str, Any]) -> None:
@@ -92,6 +129,9 @@ def _correct_operation(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     responses.pop("400", None)
     if body:
+        # A body that may be null may also be left out.
+        schema = body["content"]["application/json"]["schema"]
+        body["required"] = {"type": "null"} not in schema.get("oneOf", [])
         for status in (400, 415):
             responses[str(status)] = _problem(status)
         responses.setdefault("413", _problem(413))
@@ -109,28 +149,8 @@ def _correct_operation(operation: dict[str, Any]) -> None:
 
 
 def _problem(status: int) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Problem"}
+    name = _VARIANTS.get(status, Problem).__name__
     return {
-        "description": HTTPStatus(status).phrase,
-        "content": {MEDIA_TYPE: {"schema": schema}},
+        "description": _MEANING[status],
+        "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{name}"}}},
     }
-
-
-def _reachable(schemas: dict[str, Any], names: set[str]) -> set[str]:
-    """Those schemas and all that they are made of."""
-    found: set[str] = set()
-    while names:
-        found |= names
-        names = set().union(*(_references(schemas[name]) for name in names)) - found
-    return found
-
-
-def _references(node: Any) -> set[str]:
-    if isinstance(node, list):
-        return set().union(*(_references(each) for each in node))
-    if not isinstance(node, dict):
-        return set()
-    found = set().union(*(_references(each) for each in node.values()))
-    if "$ref" in node:
-        found.add(str(node["$ref"]).rpartition("/")[2])
-    return found

@@ -62,6 +62,19 @@ class Problem(Struct, frozen=True, kw_only=True):
     errors: list[FieldError] | None = None
 
 
+class NoCreditsProblem(Problem, frozen=True, kw_only=True):
+    """not_enough_credits. required, available: credits."""
+
+    required: int
+    available: int
+
+
+class TooLargeProblem(Problem, frozen=True, kw_only=True, omit_defaults=True):
+    """upload_too_large, whose limit is bytes of a file; or body_too_large, without it."""
+
+    limit: int | None = None
+
+
 class NotReady(SplitSoundError):
     """What this process needs does not answer."""
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Annotated
 
+from msgspec import Meta as Rule
 from msgspec import Struct
 
+from domain.asset import ABORTED, READY, REJECTED, UPLOADED, UPLOADING
 from domain.audio import Audio
+
+AssetStatus = Annotated[
+    str, Rule(extra_json_schema={"enum": [UPLOADING, UPLOADED, READY, REJECTED, ABORTED]})
+]
+
+Moment = Annotated[datetime, Rule(tz=True)]
+"""A point in time; ISO 8601 in UTC."""
 
 
 class Failure(Struct, frozen=True):

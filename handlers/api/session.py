@@ -40,7 +40,13 @@ class Session(Struct, frozen=True):
 
 
 @post(
-    "/session", status_code=200, responses=problems(409, 422), summary="Sign in", tags=["session"]
+    "/session",
+    status_code=200,
+    responses=problems(409, 422),
+    summary="Sign in",
+    operation_id="signIn",
+    response_description="An access token.",
+    tags=["session"],
 )
 async def sign_in(data: JSONBody[Credentials], request: ApiRequest, service: Api) -> Session:
     """Gives an access token; the first time, signs the person up and grants credits."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from litestar import Response, Router, delete, get, post
@@ -13,7 +12,7 @@ from msgspec import Struct
 from domain import filenames
 from domain.parts import Part
 from handlers.api.openapi import LOCATION, problems
-from handlers.api.renderings import Failure, moment
+from handlers.api.renderings import AssetStatus, Failure, Moment, moment
 from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
 from handlers.api.service import Api, Service
 from handlers.api.upload_sessions import Session, UploadSessions, Wish
@@ -28,14 +27,20 @@ After = Annotated[
 ]
 
 
+# Python's $ also stands before a last newline; \Z, which does not, means a Z to JSON Schema.
+_TYPE = r"^[!-~]+/[ -~]+"
+ContentType = Annotated[
+    str,
+    Rule(pattern=_TYPE + r"\Z", max_length=127, extra_json_schema={"pattern": _TYPE + "$"}),
+]
+
+
 class NewUpload(Struct, frozen=True, forbid_unknown_fields=True):
     """A file to upload. size: bytes; content_type is kept, but the bytes decide."""
 
     filename: Annotated[str, Rule(max_length=4096)]
     size: Annotated[int, Rule(ge=0)]
-    content_type: Annotated[str, Rule(pattern=r"^[!-~]+/[ -~]+\Z", max_length=127)] = (
-        "application/octet-stream"
-    )
+    content_type: ContentType = "application/octet-stream"
 
 
 class NamedPart(Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,7 +80,7 @@ class Upload(Struct, frozen=True, kw_only=True):
     """
 
     asset_id: str
-    status: str
+    status: AssetStatus
     filename: str
     content_type: str
     size: int
@@ -84,7 +89,7 @@ class Upload(Struct, frozen=True, kw_only=True):
     received: list[ReceivedPart]
     missing: list[MissingPart]
     next_after: int | None
-    expires_at: datetime
+    expires_at: Moment
     failure: Failure | None
     stream: str
     version: int
@@ -95,6 +100,8 @@ class Upload(Struct, frozen=True, kw_only=True):
     response_headers=[LOCATION],
     responses=problems(401, 409, 410, 413, 422),
     summary="Begin an upload",
+    operation_id="startUpload",
+    response_description="The session, with URLs for its parts.",
 )
 async def begin(
     data: JSONBody[NewUpload],
@@ -113,7 +120,13 @@ async def begin(
     return Response(await _rendered(service, session), status_code=201, headers=location)
 
 
-@get("/{asset_id:str}", responses=problems(401, 404, 409, 410, 422), summary="Resume an upload")
+@get(
+    "/{asset_id:str}",
+    responses=problems(401, 404, 409, 410, 422),
+    summary="Resume an upload",
+    operation_id="getUpload",
+    response_description="The session as it stands.",
+)
 async def resume(
     asset_id: FromPath[str], request: ApiRequest, service: Api, after: After = 0
 ) -> Upload:
@@ -130,6 +143,8 @@ async def resume(
     request_max_body_size=COMPLETION_BYTES,
     responses=problems(401, 404, 409, 410, 413, 422),
     summary="Complete an upload",
+    operation_id="completeUpload",
+    response_description="The session, complete.",
 )
 async def complete(
     asset_id: FromPath[str],
@@ -150,7 +165,13 @@ async def complete(
     return await _rendered(service, session)
 
 
-@delete("/{asset_id:str}", responses=problems(401, 404, 409), summary="Abort an upload")
+@delete(
+    "/{asset_id:str}",
+    responses=problems(401, 404, 409),
+    summary="Abort an upload",
+    operation_id="abortUpload",
+    response_description="Given up.",
+)
 async def abort(asset_id: FromPath[str], request: ApiRequest, service: Api) -> None:
     """Gives the session up and drops its parts. Aborting again is harmless."""
     known_id("ast", asset_id)

@@ -1,0 +1,123 @@
+"""The document is true: real requests and answers of every route fit its schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from commands import FailSeparation, RejectAsset, StartSeparation
+from tests.handlers.api.documented import Document, assert_schema
+from tests.handlers.api.people import SONG, Person, Worker, assert_problem, send
+
+
+@pytest.fixture
+def document(anyone: httpx.Client) -> Document:
+    return Document(anyone)
+
+
+@pytest.fixture
+def watched(document: Document, person: Person) -> Person:
+    """A person whose every request and answer is held to the document."""
+    document.watch(person.http)
+    return person
+
+
+def test_real_bodies_fit_the_document(
+    document: Document, anyone: httpx.Client, watched: Person, worker: Worker
+) -> None:
+    document.watch(anyone)
+    for path in ("/healthz", "/readyz", "/v1/capabilities"):
+        assert anyone.get(path).is_success
+    assert anyone.post("/v1/session", json={"email": "ada@example.org"}).is_success
+    http, user_id = watched.http, watched.user_id
+
+    session = watched.begin(key="once", content_type="audio/mpeg").json()
+    path = f"/v1/uploads/{session['asset_id']}"
+    assert http.get(path, params={"after": 0}).is_success
+    etags = send(session, SONG)
+    named = [{"number": n, "etag": etag} for n, etag in etags.items()]
+    assert http.post(path + "/complete", json={"parts": named}).is_success
+    assert http.post(path + "/complete", json={}).is_success
+    assert http.post(path + "/complete").is_success
+    gone = watched.begin().json()["asset_id"]
+    assert http.delete(f"/v1/uploads/{gone}").is_success
+    worker.run(RejectAsset(session["asset_id"], "media_unreadable", "This is no audio."))
+    assert http.get(path).json()["failure"]
+    rejected = http.get(f"/v1/library/{session['asset_id']}", params={"min_version": 3})
+    assert rejected.json()["failure"]
+
+    song = watched.song()
+    assert http.get("/v1/library", params={"limit": 1}).json()["cursor"]
+    wish: dict[str, Any] = {"model": "spleeter-2stems", "stems": ["vocals"], "format": "wav"}
+    quoted = http.post("/v1/quotes", json={"asset_id": song, **wish})
+    assert quoted.json()["stems"] == ["vocals"]
+    done = watched.ask(song, key="again", **wish).json()
+    worker.finish(done, user_id)
+    params = {"stream": done["stream"], "min_version": done["version"] + 1}
+    assert http.get("/v1/jobs", params=params).is_success
+    finished = http.get(f"/v1/jobs/{done['job_id']}", params={"min_version": done["version"] + 4})
+    assert finished.json()["stems"][0]["url"]
+    failed = watched.ask(song).json()
+    worker.run(StartSeparation(failed["job_id"], "test"))
+    worker.run(FailSeparation(failed["job_id"], 1, "split", "ffmpeg_failed", "It broke."))
+    ended = http.get(f"/v1/jobs/{failed['job_id']}", params={"min_version": 3}).json()
+    assert ended["failure"]
+    again = watched.ask(song, retry_of=failed["job_id"], model=None, stems=None).json()
+    assert http.post(f"/v1/jobs/{again['job_id']}/cancel").json()["status"] == "cancelled"
+    assert http.get("/v1/credits").json()["grants"]
+    assert http.get("/v1/credits/history", params={"limit": 2}).json()["items"]
+
+    succeeded = {name for name, status in document.seen if status < 300}
+    assert succeeded == document.operations
+
+
+def test_real_problems_fit_the_document(
+    document: Document, watched: Person, new_person: Callable[[], Person]
+) -> None:
+    http = watched.http
+    song = watched.song(seconds=101)
+    short = assert_problem(watched.ask(song), 402, "not_enough_credits")
+    assert (short["required"], short["available"]) == (101, 100)
+    assert "Buy" not in short["detail"]
+    assert assert_problem(watched.begin(2**50), 413, "upload_too_large")["limit"] == 4 * 1024**3
+    huge = {"filename": "x" * 100_000, "size": 1}
+    assert_problem(http.post("/v1/uploads", json=huge), 413, "body_too_large")
+    assert_problem(http.post("/v1/uploads", content=b"{"), 400, "malformed_request")
+    assert_problem(http.post("/v1/uploads", json={"size": "x"}), 422, "invalid_request")
+    assert_problem(http.post("/v1/uploads", data={"size": "1"}), 415, "unsupported_media_type")
+    assert_problem(http.get("/v1/jobs", params={"limit": 0}), 422, "invalid_request")
+    fresh = watched.upload()["asset_id"]
+    assert_problem(watched.ask(fresh), 409, "asset_not_ready")
+    assert_problem(new_person().http.get(f"/v1/library/{fresh}"), 404, "not_found")
+    http.headers["Authorization"] = "Bearer x"
+    assert_problem(http.get("/v1/credits"), 401, "unauthenticated")
+
+
+def test_statuses_and_names_are_told(document: Document) -> None:
+    schemas = document.text["components"]["schemas"]
+    asset = ["uploading", "uploaded", "ready", "rejected", "aborted"]
+    assert schemas["Asset"]["properties"]["status"]["enum"] == asset
+    assert schemas["Upload"]["properties"]["status"]["enum"] == asset
+    job = ["queued", "running", "completed", "failed", "cancelled"]
+    assert schemas["Job"]["properties"]["status"]["enum"] == job
+    assert {"startUpload", "completeUpload", "getJob", "createJob"} <= document.operations
+    paths = document.text["paths"]
+    assert not paths["/v1/uploads/{asset_id}/complete"]["post"]["requestBody"]["required"]
+    assert paths["/v1/jobs"]["post"]["requestBody"]["required"]
+    for schema in schemas.values():
+        assert_schema(schema)
+    told = {r["description"] for each in paths.values() for o in each.values()
+            for r in o["responses"].values()}  # fmt: skip
+    assert not any(text.startswith(("Request fulfilled", "Document created")) for text in told)
+
+
+def test_no_stems_are_refused_and_not_taken_for_all(watched: Person) -> None:
+    asset_id = watched.song()
+    problem = assert_problem(watched.ask(asset_id, stems=[]), 422, "invalid_request")
+    assert problem["errors"][0]["pointer"] == "#/stems"
+    quoted = watched.http.post("/v1/quotes", json={"asset_id": asset_id, "stems": []})
+    assert_problem(quoted, 422, "invalid_request")
+    assert watched.http.get("/v1/credits").json()["reserved"] == 0
