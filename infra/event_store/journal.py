@@ -3,9 +3,11 @@
 The emulator is no database, so on one laptop every commit also goes to a JSON Lines file of
 the process that wrote it. A process may die after its commit reached the emulator and before
 it reached the journal; whoever builds on such a commit, or answers from it, must not be left
-without it. Therefore a load journals the tip that it found, with that commit's peers, unless
-this process knows them to be journaled. By induction every journaled commit has its whole
-past, peers included, in the files of some process.
+without it. Therefore a load and a read journal the tip that they found, with that commit's
+peers, unless this process knows them to be journaled. By induction every journaled commit has
+its whole past, peers included, in the files of some process; only a write that a power cut
+tore may hold some of a transaction's commits and not the others, and nothing builds on those:
+``replay.py`` leaves them out.
 """
 
 from __future__ import annotations
@@ -21,11 +23,10 @@ from pathlib import Path
 from typing import Self
 
 from commands.ports import Clock
-from domain.aggregate import Aggregate
-from domain.commit import GENESIS, Commit, Loaded
+from domain.commit import GENESIS, Commit
 from domain.errors import Conflict, Unavailable
 from infra.event_store.lines import encode
-from infra.event_store.store import SNAPSHOT_COMMITS, CommitStore, State
+from infra.event_store.store import SNAPSHOT_COMMITS, CommitStore
 
 MERGED = "merged.jsonl"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -59,7 +60,8 @@ class Journal:
         self._broken: str | None = None
 
     def write(self, commits: Sequence[Commit]) -> None:
-        """Return once all stand on the disk. Threads that wait together share one fsync.
+        """Return once all stand on the disk, next to each other. Threads that wait together
+        share one fsync.
 
         Raises Unavailable when they may not stand there.
         """
@@ -148,13 +150,6 @@ class JournaledStore(CommitStore):
         self._journal = journal
         self._known = _Recent(known)
 
-    def load(self, aggregate: Aggregate[State], stream: str) -> Loaded[State]:
-        """See CommitStore. Journals the tip: an answer without events relies on it too."""
-        loaded = super().load(aggregate, stream)
-        if loaded.tip.last is not None:
-            self._secure(loaded.tip.last)
-        return loaded
-
     def put(self, commits: Sequence[Commit]) -> list[Commit]:
         """See CommitStore. Raises Unavailable also when only the journal failed: the commit
         then stands unacknowledged, and whoever loads it next journals it.
@@ -162,7 +157,7 @@ class JournaledStore(CommitStore):
         past = {GENESIS, *(c.hash for c in commits)}
         for commit in commits:
             if commit.prev not in past and commit.prev not in self._known:
-                self._secure_before(commit)
+                self._secure_upto(commit.stream, commit.first - 1)
         standing = self._store.put(commits)
         self._journal_all(standing)
         return standing
@@ -170,21 +165,43 @@ class JournaledStore(CommitStore):
     def newest_first(
         self, stream: str, upto: int | None = None, page: int = SNAPSHOT_COMMITS
     ) -> Iterator[Commit]:
-        """See CommitStore."""
-        return self._store.newest_first(stream, upto, page)
+        """See CommitStore. Journals the first: a load's answer without events relies on it too."""
+        commits = self._store.newest_first(stream, upto, page)
+        newest = next(commits, None)
+        if newest is not None:
+            self._secure(newest)
+            yield newest
+            yield from commits
 
     def read(self, stream: str, after: int = 0, page: int | None = None) -> Iterator[Commit]:
-        """See CommitStore."""
-        return self._store.read(stream, after, page)
+        """See CommitStore. Journals the last, or the one at ``after`` when nothing follows it.
+
+        A query is answered from it, and a power cut must not take back what a user was shown.
+        Any other commit was journaled before the next one was built on it; so each is held
+        back until the next one comes.
+        """
+        held: Commit | None = None
+        for commit in self._store.read(stream, after, page):
+            if held is not None:
+                yield held
+            held = commit
+        if held is not None:
+            self._secure(held)
+            yield held
+        elif after > 0:
+            self._secure_upto(stream, after)
 
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[Commit]:
-        """See CommitStore."""
+        """See CommitStore. Journals nothing: a write and an fsync for every stream would make
+        it as slow as writing everything anew, and who scans wants the streams' names (a sweep,
+        which then reads each stream) or a copy (an export); no query is answered from it.
+        """
         return self._store.scan(segment, segments)
 
-    def _secure_before(self, commit: Commit) -> None:
-        before = next(self._store.newest_first(commit.stream, commit.first - 1, page=1), None)
-        if before is not None:
-            self._secure(before)
+    def _secure_upto(self, stream: str, version: int) -> None:
+        newest = next(self._store.newest_first(stream, version, page=1), None)
+        if newest is not None:
+            self._secure(newest)
 
     def _secure(self, commit: Commit) -> None:
         """Journal a commit that another process may have died with, and its peers."""

@@ -2,6 +2,11 @@
 
 All of this runs while no process writes: ``merge`` and ``restore`` refuse otherwise, because a
 commit that reached a lost emulator and is journaled only now would meet another one in its place.
+
+A transaction is one line per stream, and a power cut may tear the write between them. Such a
+half was acknowledged to nobody, and nobody built on it without journaling its peers first. So it
+is the last commit of its stream, and is left out like a torn line: with one half, a job would be
+done for free, or credits held for ever.
 """
 
 from __future__ import annotations
@@ -22,14 +27,19 @@ from infra.event_store.store import CommitStore
 from infra.event_store.transfer import Imported, Importer, Progress, write_commits
 
 _TRANSACTION_COMMITS = 50
+_ORIGIN = "journal"
 
 
 class _Place(Struct, frozen=True, gc=False):
-    """Where a commit's line stands. hash: the commit's, to tell two apart."""
+    """Where a commit's line stands. hash: the commit's, to tell two apart.
+
+    bound: it counts only with its peers. One imported from another stage stands without them.
+    """
 
     file: int
     offset: int
     hash: bytes
+    bound: bool
 
 
 _Index = dict[str, dict[int, _Place]]
@@ -39,20 +49,18 @@ def commits(directory: Path) -> Iterator[Commit]:
     """Every journaled commit once, each stream's together and in order.
 
     Memory holds an index of places, about 200 bytes per commit, and no bodies. A torn last
-    line of a process's file was never acknowledged and is left out.
+    line of a process's file was never acknowledged and is left out, and so is a commit at the
+    end of its stream whose peers stand in no file.
 
     Raises Invalid for any other broken line, HistoryBroken for two commits at one place.
     """
     with contextlib.ExitStack() as stack:
         files: list[BinaryIO] = [stack.enter_context(path.open("rb")) for path in _files(directory)]
         index = _indexed(files)
+        _leave_out_halves(files, index)
         for stream, places in index.items():
             for first in sorted(places):
-                place = places[first]
-                files[place.file].seek(place.offset)
-                commit = decode(files[place.file].readline(), stream)
-                assert isinstance(commit, Commit)
-                yield commit
+                yield _standing(files, places[first], stream)
 
 
 def merge(directory: Path, progress: Progress | None = None) -> End:
@@ -88,7 +96,7 @@ def restore(directory: Path, store: CommitStore, progress: Progress | None = Non
         tips: dict[str, Tip] = {}
         for commit in store.scan():
             tips[commit.stream] = Tip(commit.stream, commit.last, commit.hash, commit.t)
-        importer = Importer(store, "journal", _TRANSACTION_COMMITS, tips)
+        importer = Importer(store, _ORIGIN, _TRANSACTION_COMMITS, tips)
         count = 0
         for commit in commits(directory):
             importer.add(commit, f"Journaled commit {commit.first} of {commit.stream}")
@@ -120,13 +128,43 @@ def _indexed(files: Sequence[BinaryIO]) -> _Index:
     for number, file in enumerate(files):
         for offset, commit in _complete(file):
             places = index.setdefault(commit.stream, {})
-            place = places.setdefault(commit.first, _Place(number, offset, commit.hash))
-            if place.hash != commit.hash:
+            bound = bool(commit.peers) and commit.origin in (None, _ORIGIN)
+            place = _Place(number, offset, commit.hash, bound)
+            other = places.setdefault(commit.first, place)
+            if other.hash != commit.hash:
                 raise HistoryBroken(
-                    f"{commit.stream} version {commit.first}: {files[place.file].name} and "
+                    f"{commit.stream} version {commit.first}: {files[other.file].name} and "
                     f"{file.name} hold different commits. Keep both files and decide by hand."
                 )
+            if not bound:
+                # Restoring marks an imported commit as restored; the older line knows better.
+                places[commit.first] = place
     return index
+
+
+def _leave_out_halves(files: Sequence[BinaryIO], index: _Index) -> None:
+    """Take every last commit out that lacks a peer, until none does; see the module's text."""
+    waiting = list(index)
+    while waiting:
+        stream = waiting.pop()
+        places = index.get(stream)
+        if not places:
+            continue
+        last = max(places)
+        if not places[last].bound:
+            continue
+        peers = _standing(files, places[last], stream).peers
+        if any(p.first not in index.get(p.stream, ()) for p in peers):
+            del places[last]
+            # Now its peers are halves, and the commit before it is the last.
+            waiting += [stream, *(p.stream for p in peers)]
+
+
+def _standing(files: Sequence[BinaryIO], place: _Place, stream: str) -> Commit:
+    files[place.file].seek(place.offset)
+    commit = decode(files[place.file].readline(), stream)
+    assert isinstance(commit, Commit)
+    return commit
 
 
 def _complete(file: BinaryIO) -> Iterator[tuple[int, Commit]]:

@@ -3,20 +3,24 @@
 An export checks each stream's hash chain as it goes and ends with a line that counts and
 hashes the rest, so a file that was cut or edited is noticed. An import checks both, writes only
 what the store lacks, and can be run again after any interruption. Both need memory for one
-batch, whatever the file's size.
+batch and a small entry per stream, whatever the file's size.
+
+An export runs while commands do, and a scan meets one stream before and another one after a
+transaction of both. So an export is closed under peers: it holds all commits of a transaction
+or none. A stream may therefore come in two runs, the second near the end.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, Protocol
 
 import msgspec
 from msgspec import Struct
 
-from domain.commit import Commit, Tip, verify_chain
+from domain.commit import Commit, Peer, Tip, verify_chain
 from domain.errors import HistoryBroken, Invalid
 from infra.event_store.lines import FORMAT, End, decode, encode, encode_end, read_lines
 from infra.event_store.store import CommitStore, byte_size
@@ -45,27 +49,78 @@ class Imported(Struct, frozen=True):
 
 
 def export_events(store: CommitStore, out: Writable, progress: Progress | None = None) -> End:
-    """Write every commit of the store. Raises HistoryBroken where a chain does not hold."""
-    return write_commits(store.scan(), out, progress)
+    """Write every commit of the store. Raises HistoryBroken where a chain does not hold.
+
+    Each transaction is there as a whole, also one that was committed meanwhile, unless the
+    store itself holds only a part of it, from the import of an export that was not closed.
+    """
+    return write_commits(_closed(store), out, progress)
+
+
+def _closed(store: CommitStore) -> Iterator[Commit]:
+    """All that a scan meets, then what it passed before the peers of a commit were there.
+
+    That ends however busy the store is: whatever is read in addition was committed before, or
+    together with, a commit that the scan met.
+    """
+    halves = _Halves()
+    for commit in store.scan():
+        halves.note(commit)
+        yield commit
+    while peer := halves.take():
+        for commit in store.read(peer.stream, halves.end(peer.stream)):
+            if commit.first > peer.first:
+                break
+            halves.note(commit)
+            yield commit
+
+
+class _Halves:
+    """The peers that commits name and that have not come themselves: the last per stream.
+
+    Streams come in order and without gaps, so with the last one all have come.
+    """
+
+    def __init__(self) -> None:
+        self._ends: dict[str, int] = {}
+        self._named: dict[str, Peer] = {}
+
+    def note(self, commit: Commit) -> None:
+        """Take the next commit of its stream."""
+        self._ends[commit.stream] = commit.last
+        named = self._named.get(commit.stream)
+        if named and named.first <= commit.last:
+            del self._named[commit.stream]
+        for peer in commit.peers:
+            named = self._named.get(peer.stream)
+            if peer.first > (named.first if named else self.end(peer.stream)):
+                self._named[peer.stream] = peer
+
+    def take(self) -> Peer | None:
+        """One that has not come; it is not told again."""
+        return self._named.popitem()[1] if self._named else None
+
+    def end(self, stream: str) -> int:
+        """The last version that came, -1 where none did."""
+        return self._ends.get(stream, -1)
 
 
 def write_commits(
     commits: Iterable[Commit], out: Writable, progress: Progress | None = None
 ) -> End:
-    """Write commits, each stream's together and in order, and the line that ends the file."""
+    """Write commits, each stream's in order, and the line that ends the file."""
     digest = hashlib.sha256()
-    count = streams = 0
-    tip: Tip | None = None
+    count = 0
+    tips: dict[str, Tip] = {}
     for commit in commits:
-        if tip is None or commit.stream != tip.stream:
-            tip, streams = None, streams + 1
-        tip = verify_chain((commit,), tip)
+        verify_chain((commit,), tips.get(commit.stream))
+        tips[commit.stream] = Tip(commit.stream, commit.last, commit.hash, commit.t)
         line = encode(commit)
         digest.update(line)
         out.write(line)
         count += 1
         _report(progress, count)
-    end = End(FORMAT, count, streams, digest.hexdigest())
+    end = End(FORMAT, count, len(tips), digest.hexdigest())
     out.write(encode_end(end))
     if progress:
         progress(count)
@@ -87,7 +142,8 @@ def import_events(
     a cut one leaves whole commits behind, which the next import skips.
 
     Raises Invalid for a file that is cut or no export, HistoryBroken for one that was edited
-    or that tells another history than the store; of such a stream nothing is written.
+    or that tells another history than the store; of such a stream nothing is written. Also,
+    after all is written, HistoryBroken for a transaction of which a commit is lacking.
     """
     if source.seekable():
         start = source.tell()
@@ -99,15 +155,31 @@ def import_events(
                 )
         source.seek(start)
     importer = Importer(store, origin, transaction)
+    halves = _Halves()
     count = 0
     for where, line in _checked(source):
-        importer.add(_commit(line, where), where)
+        commit = _commit(line, where)
+        halves.note(commit)
+        importer.add(commit, where)
         count += 1
         _report(progress, count)
     importer.flush()
     if progress:
         progress(count)
+    _require_closed(halves, store)
     return importer.imported
+
+
+def _require_closed(halves: _Halves, store: CommitStore) -> None:
+    while peer := halves.take():
+        found = next(store.newest_first(peer.stream, peer.first, page=1), None)
+        if found is None or found.as_peer() != peer:
+            raise HistoryBroken(
+                f"{peer.stream} version {peer.first} stands neither in the file nor in the store, "
+                "but the other half of its transaction is in the file: this export is not closed, "
+                "as older releases wrote it while commands ran. All that it holds was imported. "
+                "Export again and import that file too; what is already there is skipped."
+            )
 
 
 def _commit(line: bytes, where: str) -> Commit:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from domain.commit import Append, Commit, verify_chain
 from domain.errors import Conflict, Invalid, Unavailable
 from infra.event_store.journal import Journal, JournaledStore, JournalInUse
+from infra.event_store.lines import encode
 from infra.event_store.memory import MemoryStore
 from infra.event_store.replay import commits, merge, restore
 from tests.infra.event_store.notebook import (
@@ -156,12 +157,15 @@ class Killed(BaseException):
 
 
 class Mortal(Journal):
-    """A journal whose process is killed before its next write."""
+    """A journal whose process is killed before its next write, or when a part of it is done."""
 
     doomed = False
+    part = 0.0
 
     def write(self, commits: Any) -> None:
         if self.doomed:
+            data = b"".join(encode(c) for c in commits)
+            os.write(self._fd, data[: int(len(data) * self.part)])
             raise Killed
         super().write(commits)
 
@@ -211,14 +215,15 @@ class TestCrashBetweenPutAndFsync:
         assert returned == list(memory.scan())
         assert hashes(tmp_path) == {c.hash for c in returned}
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(
         known=st.sampled_from([1, 100]),
         steps=st.lists(
             st.tuples(
                 st.integers(0, 2),
-                st.lists(st.sampled_from("ab"), min_size=1, max_size=2, unique=True),
-                st.sampled_from(["live", "die", "look", "lose"]),
+                st.lists(st.sampled_from("abc"), min_size=1, max_size=3, unique=True),
+                st.sampled_from(["live", "die", "tear", "look", "ask", "lose"]),
+                st.floats(0.0, 1.0),
             ),
             min_size=4,
             max_size=24,
@@ -228,7 +233,7 @@ class TestCrashBetweenPutAndFsync:
         self,
         tmp_path_factory: pytest.TempPathFactory,
         known: int,
-        steps: list[tuple[int, list[str], str]],
+        steps: list[tuple[int, list[str], str, float]],
     ) -> None:
         directory = tmp_path_factory.mktemp("journal")
         clock = SetClock()
@@ -239,7 +244,7 @@ class TestCrashBetweenPutAndFsync:
 
         alive = [born(n) for n in range(3)]
         acknowledged: set[bytes] = set()
-        for process, streams, fate in steps:
+        for process, streams, fate, part in steps:
             store = alive[process]
             journal = cast("Mortal", store._journal)
             if fate == "lose":
@@ -250,9 +255,9 @@ class TestCrashBetweenPutAndFsync:
                 memory = MemoryStore(clock)
                 restore(directory, memory)
                 alive = [born(n) for n in range(3)]
-            elif fate == "die":
+            elif fate in {"die", "tear"}:
                 appends = [Append(store.load(NOTES, s), [Noted("x")]) for s in streams]
-                journal.doomed = True
+                journal.doomed, journal.part = True, part if fate == "tear" else 0.0
                 with pytest.raises(Killed):
                     store.append(appends, new_meta())
                 journal.close()
@@ -260,6 +265,10 @@ class TestCrashBetweenPutAndFsync:
             elif fate == "look":
                 found = store.load(NOTES, streams[0]).tip.last
                 acknowledged |= {found.hash} if found else set()
+            elif fate == "ask":
+                # part: what the asker has seen already.
+                seen = int(part * len(list(memory.read(streams[0]))))
+                acknowledged |= {c.hash for c in store.read(streams[0], seen)}
             else:
                 acknowledged |= {c.hash for c in write_together(store, streams)}
             self._check(directory, acknowledged)

@@ -6,18 +6,24 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from domain.commit import Commit
 from domain.errors import HistoryBroken, Invalid
 from infra.event_store.dynamodb import DynamoDBStore
+from infra.event_store.journal import Journal, JournaledStore
+from infra.event_store.lines import encode
 from infra.event_store.memory import MemoryStore
-from infra.event_store.replay import merge, restore
+from infra.event_store.replay import commits, merge, restore
 from infra.event_store.transfer import Imported
 from infra.local.emulator import Emulator
 from tests.infra.event_store.notebook import (
+    NOTES,
     SetClock,
     write,
     write_together,
@@ -100,6 +106,77 @@ class TestMerge:
         write(memory, "notes-a", "other")
         with pytest.raises(HistoryBroken, match="another history"):
             restore(tmp_path, memory)
+
+
+class TestHalves:
+    """Of a transaction that a power cut tore, all is restored or nothing."""
+
+    def file(self, directory: Path, name: str, lines: Sequence[Commit]) -> None:
+        (directory / f"{name}.jsonl").write_bytes(b"".join(encode(c) for c in lines))
+
+    def wholes(self, directory: Path) -> set[tuple[str, int]]:
+        return {(c.stream, c.first) for c in commits(directory)}
+
+    def test_a_write_torn_anywhere(self, tmp_path: Path) -> None:
+        store = journaled(MemoryStore(SetClock()), tmp_path)
+        before = {c.hash for c in write_together(store, ["notes-a", "notes-b"])}
+        path = store._journal.path
+        start = path.stat().st_size
+        last = {c.hash for c in write_together(store, ["notes-a", "notes-b", "notes-c"])}
+        store._journal.close()
+        whole = path.read_bytes()
+        for cut in range(start, len(whole)):
+            path.write_bytes(whole[:cut])
+            assert hashes(tmp_path) == before, cut
+        memory = MemoryStore(SetClock())
+        assert merge(tmp_path).commits == 2
+        assert restore(tmp_path, memory) == Imported(2, 0)
+        path.write_bytes(whole)
+        assert hashes(tmp_path) == before | last
+
+    def test_a_half_is_whole_when_another_process_journaled_the_other(self, tmp_path: Path) -> None:
+        a, b = write_together(MemoryStore(SetClock()), ["notes-a", "notes-b"])
+        self.file(tmp_path, "api", [a])
+        assert self.wholes(tmp_path) == set()
+        self.file(tmp_path, "worker", [b])
+        assert self.wholes(tmp_path) == {("notes-a", 1), ("notes-b", 1)}
+
+    def test_what_is_left_out_makes_halves_of_others(self, tmp_path: Path) -> None:
+        memory = MemoryStore(SetClock())
+        kept = write(memory, "notes-a", "kept")
+        below = write_together(memory, ["notes-a", "notes-b"])
+        torn = write_together(memory, ["notes-a", "notes-c", "notes-d"])
+        other = write(memory, "notes-e", "kept too")
+        self.file(tmp_path, "api", [kept, below[0], torn[0], torn[1], other])
+        assert self.wholes(tmp_path) == {("notes-a", 1), ("notes-e", 1)}
+
+    def test_what_others_were_built_on_stays(self, tmp_path: Path) -> None:
+        memory = MemoryStore(SetClock())
+        half, _ = write_together(memory, ["notes-a", "notes-b"])
+        self.file(tmp_path, "api", [half, write(memory, "notes-a", "built on it")])
+        assert self.wholes(tmp_path) == {("notes-a", 1), ("notes-a", 2)}
+
+    def test_a_half_from_another_stage_stays_through_restores_and_merges(
+        self, tmp_path: Path
+    ) -> None:
+        half, _ = write_together(MemoryStore(SetClock()), ["notes-a", "notes-b"])
+        self.file(tmp_path, "api", [structs.replace(half, origin="stage")])
+        memory = MemoryStore(SetClock())
+        for name in ("api", "worker", "zebra"):
+            merge(tmp_path)
+            memory = MemoryStore(SetClock())
+            assert restore(tmp_path, memory) == Imported(1, 0)
+            # Journaled again as it stands in the emulator: with the origin of a restore.
+            with Journal(tmp_path, name) as journal:
+                JournaledStore(memory, journal, SetClock()).load(NOTES, "notes-a")
+            assert self.wholes(tmp_path) == {("notes-a", 1)}
+        merge(tmp_path)
+        assert [c.origin for c in commits(tmp_path)] == ["stage"]
+
+    def test_a_restored_half_is_left_out(self, tmp_path: Path) -> None:
+        half, _ = write_together(MemoryStore(SetClock()), ["notes-a", "notes-b"])
+        self.file(tmp_path, "api", [structs.replace(half, origin="journal")])
+        assert self.wholes(tmp_path) == set()
 
 
 WRITER = """

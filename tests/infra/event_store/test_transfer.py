@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+from contextlib import suppress
 from typing import BinaryIO, cast
 
 import msgspec
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from domain.commit import Commit, verify_chain
 from domain.errors import HistoryBroken, Invalid, SplitSoundError
 from infra.event_store import CommitRecorder
-from infra.event_store.lines import End, encode, encode_end
+from infra.event_store.lines import End, decode, encode, encode_end
 from infra.event_store.memory import MemoryStore
 from infra.event_store.store import CommitStore
 from infra.event_store.transfer import Imported, export_events, import_events
@@ -49,6 +50,12 @@ def exported(store: CommitStore) -> bytes:
     out = io.BytesIO()
     export_events(store, out)
     return out.getvalue()
+
+
+def decoded(data: bytes) -> list[Commit]:
+    """The commits of an export."""
+    lines = [decode(line, "line") for line in data.splitlines()]
+    return [line for line in lines if isinstance(line, Commit)]
 
 
 def everything(store: CommitStore) -> dict[tuple[str, int], Commit]:
@@ -105,7 +112,8 @@ def test_interleaved_streams_and_half_done_imports(
     lines = []
     while any(waiting.values()):
         lines.append(waiting[chance.choice([s for s in waiting if waiting[s]])].pop(0))
-    import_events(target, io.BytesIO(ended(lines[:done])))
+    with suppress(HistoryBroken):  # a part need not be closed
+        import_events(target, io.BytesIO(ended(lines[:done])))
     import_events(target, io.BytesIO(ended(lines)), transaction=chance.choice([1, 7]))
     assert everything(target) == everything(source)
 
