@@ -18,6 +18,7 @@
     │   └── UploadExpired    upload_expired     410  no    start a new upload
     ├── Conflict             conflict           409  yes   others kept winning the stream
     ├── Unavailable          unavailable        503  yes   a service we need did not answer
+    │   └── StorageFull      storage_full       503  yes   no room left on a disk
     ├── CommitTooLarge       commit_too_large   413  no    over 300 KB
     ├── HistoryBroken        history_broken     500  no    the hash chain does not hold
     ├── MediaError           (the code says)    422  no    the bytes cannot be worked with
@@ -166,6 +167,12 @@ class Unavailable(SplitSoundError):
     code = "unavailable"
     status = 503
     retryable = True
+
+
+class StorageFull(Unavailable):
+    """No room left on a disk that we must write to; nothing was acknowledged."""
+
+    code = "storage_full"
 
 
 class CommitTooLarge(SplitSoundError):

@@ -11,7 +11,7 @@ import sys
 
 import uvicorn
 
-from handlers.api import create_app
+from handlers.api import create_app, log
 from infra.bootstrap import Application
 from infra.logs import configure
 from infra.settings import from_environment
@@ -23,7 +23,7 @@ GRACE_SECONDS = 10
 def serve(host: str, port: int) -> None:
     """Until SIGTERM or SIGINT; requests in flight are answered first."""
     settings = from_environment()
-    log = configure("api", settings.log_level)
+    configure("api", settings.log_level)
     config = uvicorn.Config(
         create_app(Application(settings, "api")),
         host=host,

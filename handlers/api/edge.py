@@ -6,9 +6,12 @@ import re
 import time
 from collections.abc import Callable
 
-import structlog
 from litestar.datastructures import MutableScopeHeaders
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from handlers.api import log
+from handlers.api.problems import MEDIA_TYPE, last_resort, log_failure
 
 _GIVEN = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,100}")
 
@@ -43,6 +46,12 @@ class Edge:
 
         try:
             await self._app(scope, receive, answering)
+        except Exception as error:
+            # Also what answers errors can fail; the server would say so in text/plain.
+            if status or scope["type"] != ScopeType.HTTP:
+                raise
+            log_failure(scope, error)
+            await _answer(answering, 500, last_resort(scope))
         finally:
             _log(scope, status, request_id, begun)
 
@@ -54,8 +63,17 @@ def _request_id(scope: Scope) -> str | None:
     return None
 
 
+async def _answer(send: Send, status: int, body: bytes) -> None:
+    headers = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
 def _log(scope: Scope, status: int, request_id: str, begun: float) -> None:
-    structlog.get_logger(component="api").info(
+    log.info(
         "request",
         method=scope.get("method"),
         path=str(scope["path"])[:200],

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from functools import partial
 
-import structlog
 from litestar import get
 from msgspec import Struct
 
 from domain.user import USER
+from handlers.api import log, storage
 from handlers.api.openapi import problems
 from handlers.api.problems import NotReady
 from handlers.api.service import Api, Service
@@ -44,29 +45,35 @@ async def healthz() -> Health:
     tags=["health"],
 )
 async def readyz(service: Api) -> Health:
-    """Event table, rows and bucket answer within two seconds; else 503 names which do not."""
+    """Event table, rows and bucket answer within two seconds, and the disks of journal and keys
+    have room; else 503 names what fails, and why.
+    """
     checks = _checks(service)
     results = await asyncio.gather(*(_answers(name, check) for name, check in checks.items()))
-    failing = [name for name, answers in zip(checks, results, strict=True) if not answers]
+    failing = {name: why for name, why in zip(checks, results, strict=True) if why}
     if failing:
-        raise NotReady(f"No answer from: {', '.join(failing)}.", failing=failing)
+        told = ", ".join(f"{name} ({why})" for name, why in failing.items())
+        raise NotReady(f"Not ready: {told}.", failing=list(failing))
     return Health("ok")
 
 
 def _checks(service: Service) -> dict[str, Awaitable[None]]:
     application = service.application
+    disks = storage.directories(application.settings)
     return {
         "events": service.check(lambda: application.store.load(USER, "user-ready")),
         "rows": service.check(lambda: application.reading.rows.head("ready@0", "ready")),
         "bucket": application.objects.check(),
+        **{n: service.check(partial(storage.require_room, d)) for n, d in disks.items()},
     }
 
 
-async def _answers(name: str, check: Awaitable[None]) -> bool:
+async def _answers(name: str, check: Awaitable[None]) -> str | None:
+    """None, or why not."""
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             await check
     except Exception as error:
-        structlog.get_logger(component="api").warning("not ready", part=name, error=repr(error))
-        return False
-    return True
+        log.warning("not ready", part=name, error=repr(error))
+        return str(error) if isinstance(error, storage.NotWritable) else "no answer"
+    return None

@@ -7,19 +7,31 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-import structlog
 from litestar import Response
 from litestar.connection import Request
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import Scope
 from msgspec import Struct
 
-from domain.errors import Invalid, SplitSoundError
+from domain.errors import Invalid, SplitSoundError, StorageFull
+from handlers.api import log, storage
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_SECONDS = {"asset_not_ready": 2, "conflict": 1, "unavailable": 2, "not_ready": 2}
+RETRY_SECONDS = {
+    "asset_not_ready": 2,
+    "conflict": 1,
+    "unavailable": 2,
+    "not_ready": 2,
+    "storage_full": 30,
+}
 
 # How Litestar words its 500 for a client that went away; nothing of ours broke.
 _HUNG_UP = "client disconnected prematurely"
+
+_NO_ROOM = (
+    "There is no room left to store anything; nothing was acknowledged. "
+    "Once the operator has made room, send the same request again."
+)
 
 # Codes of what the framework refuses before a route handler is reached.
 _CODES = {
@@ -85,10 +97,27 @@ class NotReady(SplitSoundError):
 
 def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The problem document of any exception; what we did not foresee is logged, not shown."""
-    request_id = str(request.scope["state"].get("request_id", ""))
-    status, code, retryable, detail, extra, headers = _facts(error)
+    found = storage.named(error, request.app.state.service.application.settings)
+    facts = _facts(found)
+    status, code, *_, headers = facts
     if status >= 500 and not isinstance(error, NotReady):
-        _log(request, error, request_id)
+        log_failure(request.scope, error)
+    if code in RETRY_SECONDS:
+        headers["Retry-After"] = str(RETRY_SECONDS[code])
+    body = _document(request.scope, facts)
+    return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def last_resort(scope: Scope) -> bytes:
+    """The document of a 500 for what went wrong even outside of ``on_error``."""
+    return _document(scope, _facts(Exception()))
+
+
+_Facts = tuple[int, str, bool, str, dict[str, Any], dict[str, str]]
+
+
+def _document(scope: Scope, facts: _Facts) -> bytes:
+    status, code, retryable, detail, extra, _ = facts
     document = {
         **extra,
         "type": f"urn:splitsound:problem:{code}",
@@ -96,18 +125,11 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[byte
         "status": status,
         "detail": detail,
         "code": code,
-        "request_id": request_id,
-        "instance": quote(request.scope["path"]),
+        "request_id": str(scope["state"].get("request_id", "")),
+        "instance": quote(scope["path"]),
         "retryable": retryable,
     }
-    if code in RETRY_SECONDS:
-        headers["Retry-After"] = str(RETRY_SECONDS[code])
-    return Response(
-        msgspec.json.encode(document), status_code=status, media_type=MEDIA_TYPE, headers=headers
-    )
-
-
-_Facts = tuple[int, str, bool, str, dict[str, Any], dict[str, str]]
+    return msgspec.json.encode(document)
 
 
 def _facts(error: Exception) -> _Facts:
@@ -132,7 +154,7 @@ def _of_ours(error: SplitSoundError) -> _Facts:
         headers["WWW-Authenticate"] = _challenge(extra.pop("token_error", None), detail)
     if error.status >= 500 and not isinstance(error, NotReady):
         # What a service told us may name hosts and tables: the log has it.
-        detail, extra = _hidden(error.status), {}
+        detail, extra = _NO_ROOM if isinstance(error, StorageFull) else _hidden(error.status), {}
     return error.status, error.code, error.retryable, detail, extra, headers
 
 
@@ -178,11 +200,12 @@ def _field_error(told: dict[str, Any]) -> FieldError:
     return FieldError(detail, parameter=key)
 
 
-def _log(request: Request[Any, Any, Any], error: Exception, request_id: str) -> None:
-    structlog.get_logger(component="api").error(
+def log_failure(scope: Scope, error: Exception) -> None:
+    """One line with the traceback: the operator sees what the client must not."""
+    log.error(
         "request failed",
-        method=request.scope["method"],
-        path=request.scope["path"][:200],
-        request_id=request_id,
+        method=scope.get("method"),
+        path=str(scope["path"])[:200],
+        request_id=scope["state"].get("request_id", ""),
         exc_info=error,
     )

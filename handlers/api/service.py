@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-import structlog
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
@@ -19,6 +18,7 @@ from commands.dispatch import Command
 from domain.commit import Meta
 from domain.errors import SplitSoundError
 from domain.ids import derived
+from handlers.api import log
 from handlers.api.paging import Cursors
 from infra.bootstrap import Application
 from infra.objects import Objects
@@ -38,7 +38,6 @@ class Service:
 
     def __init__(self, application: Application) -> None:
         self.application = application
-        self._log = structlog.get_logger(component="api")
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
         # Apart, so that checks of a silent service cannot use up the threads of requests.
         self._checks = ThreadPoolExecutor(4, thread_name_prefix="ready")
@@ -93,7 +92,7 @@ class Service:
         try:
             catch_up(projection, stream, self.application.reading)
         except SplitSoundError as error:
-            self._log.warning("row not caught up", stream=stream, error=error.detail)
+            log.warning("row not caught up", stream=stream, error=error.detail)
 
     def page(
         self, projection: Projection[View], owner: str, limit: int, cursor: str | None
