@@ -20,7 +20,7 @@ from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
 from handlers.api.service import Api, Service
 from projections import JOBS_VIEW
 from projections.jobs import JobView
-from projections.query import Versioned, folded, own, with_own_write
+from projections.query import Versioned, folded, with_own_write
 
 Name = Annotated[str, Rule(min_length=1, max_length=64)]
 
@@ -153,7 +153,9 @@ async def list_jobs(
 async def show_job(
     job_id: FromPath[str], request: ApiRequest, service: Api, min_version: MinVersion = 1
 ) -> Job:
-    """Status, stage, progress; once completed, the stems with signed URLs."""
+    """Status, stage, progress; once completed, the stems with signed URLs. At least as new as
+    what this process last told.
+    """
     known_id("job", job_id)
     found = await _own(service, request.user, job_id, min_version)
     return await service.run(render, service, found)
@@ -184,12 +186,12 @@ async def _after_command(service: Service, user_id: str, job_id: str) -> Job:
     found = await service.run(folded, JOBS_VIEW, stream, reading)
     if found is None or found.view.user_id != user_id:
         raise NotFound("You have no such job.")
+    service.acknowledged.note(stream, found.version)
     return await service.run(render, service, found)
 
 
 async def _own(service: Service, user_id: str, job_id: str, min_version: int) -> Versioned[JobView]:
-    reading = service.application.reading
-    return await service.run(own, JOBS_VIEW, f"job-{job_id}", user_id, reading, min_version)
+    return await service.own(JOBS_VIEW, f"job-{job_id}", user_id, min_version)
 
 
 JOBS = Router("/jobs", route_handlers=[request_job, list_jobs, show_job, cancel], tags=["jobs"])

@@ -21,7 +21,7 @@ from handlers.api.requests import ApiRequest, known_id
 from handlers.api.service import Api, Service
 from projections import LIBRARY_VIEW
 from projections.library import AssetView
-from projections.query import Versioned, own, with_own_write
+from projections.query import Versioned, with_own_write
 
 
 class Asset(Struct, frozen=True, kw_only=True):
@@ -83,7 +83,7 @@ async def list_assets(
 async def show_asset(
     asset_id: FromPath[str], request: ApiRequest, service: Api, min_version: MinVersion = 1
 ) -> Asset:
-    """One upload and what the probe found."""
+    """One upload and what the probe found; at least as new as what this process last told."""
     known_id("ast", asset_id)
     return _render(await _own(service, request.user, asset_id, min_version))
 
@@ -102,9 +102,7 @@ def own_stream(category: str, prefix: str, stream: str) -> str:
 async def _own(
     service: Service, user_id: str, asset_id: str, min_version: int
 ) -> Versioned[AssetView]:
-    reading = service.application.reading
-    stream = f"asset-{asset_id}"
-    return await service.run(own, LIBRARY_VIEW, stream, user_id, reading, min_version)
+    return await service.own(LIBRARY_VIEW, f"asset-{asset_id}", user_id, min_version)
 
 
 def _render(found: Versioned[AssetView]) -> Asset:

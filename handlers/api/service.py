@@ -19,12 +19,13 @@ from domain.commit import Meta
 from domain.errors import SplitSoundError
 from domain.ids import derived
 from handlers.api import log
+from handlers.api.acknowledged import Acknowledged
 from handlers.api.paging import Cursors
 from infra.bootstrap import Application
 from infra.objects import Objects
 from projections.catch_up import catch_up
 from projections.projection import Projection, View
-from projections.query import Slice, live, owned
+from projections.query import Slice, Versioned, live, own, owned
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,6 +39,7 @@ class Service:
 
     def __init__(self, application: Application) -> None:
         self.application = application
+        self.acknowledged = Acknowledged()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
         # Apart, so that checks of a silent service cannot use up the threads of requests.
         self._checks = ThreadPoolExecutor(4, thread_name_prefix="ready")
@@ -78,7 +80,22 @@ class Service:
 
     async def execute(self, command: Command, meta: Meta) -> Position:
         """Run a command; where it left its own stream."""
-        return (await self.run(execute, self.application.context, command, meta))[0]
+        positions = await self.run(execute, self.application.context, command, meta)
+        for position in positions:
+            self.acknowledged.note(position.stream, position.version)
+        return positions[0]
+
+    async def own(
+        self, projection: Projection[View], stream: str, owner: str, min_version: int
+    ) -> Versioned[View]:
+        """The owner's view, at ``min_version`` and at whatever this process told of it, or later.
+
+        Raises NotFound, or Invalid when the stream has not reached ``min_version``.
+        """
+        least = self.acknowledged.least(stream, min_version)
+        found = await self.run(own, projection, stream, owner, self.application.reading, least)
+        self.acknowledged.note(stream, found.version)
+        return found
 
     def project(self, projection: Projection[View], stream: str) -> None:
         """Catch a row up behind the answer's back.

@@ -166,10 +166,10 @@ class UploadSessions:
         return loaded
 
     async def _load(self, asset_id: str) -> Loaded[AssetState]:
-        store = self._service.application.store
-        loaded: Loaded[AssetState] = await self._service.run(
-            store.load, ASSET, ASSET.stream(asset_id)
-        )
+        store, stream = self._service.application.store, ASSET.stream(asset_id)
+        loaded: Loaded[AssetState] = await self._service.run(store.load, ASSET, stream)
+        if loaded.version:
+            self._service.acknowledged.note(stream, loaded.version)
         return loaded
 
 
