@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import sys
 
 import click
@@ -63,4 +64,8 @@ def main() -> None:
     """The console script."""
     from handlers.cli.outcome import run
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file's name may be no text in any encoding.
+            stream.reconfigure(errors="replace")
     sys.exit(run(cli, sys.argv[1:]))

@@ -60,6 +60,21 @@ class Failure(Struct):
     stage: str = ""
 
 
+class Offered(Struct):
+    """A model or a format that may be asked for; stems: of a model."""
+
+    name: str
+    stems: list[str] = []
+
+
+class Capabilities(Struct):
+    """What this API offers."""
+
+    models: list[Offered]
+    default_model: str
+    formats: list[Offered]
+
+
 class Asset(Struct):
     """status: uploading, uploaded, ready, rejected or aborted."""
 

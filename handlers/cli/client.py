@@ -13,6 +13,7 @@ import msgspec
 
 from handlers.cli.answers import Session
 from handlers.cli.outcome import Problem, Unreachable
+from handlers.cli.words import command_line
 
 T = TypeVar("T")
 
@@ -24,7 +25,10 @@ _AGAIN = {429, 502, 503, 504}
 
 
 class Api:
-    """One user's conversation with the API at ``url``; used from one thread."""
+    """One user's conversation with the API at ``url``; used from one thread.
+
+    notice: hears, in words, when we wait for an API that was there before.
+    """
 
     def __init__(
         self,
@@ -33,11 +37,13 @@ class Api:
         *,
         transport: httpx.BaseTransport | None = None,
         pause: Callable[[float], object] = time.sleep,
+        notice: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.url = url.rstrip("/")
         self.email = email
         self._http = http_for(self.url, transport)
         self._pause = pause
+        self._notice = notice
         self._token = ""
         self._answered = False
         self.user_id = ""
@@ -106,8 +112,11 @@ class Api:
                     method, self.url + path, content=content, headers=headers, params=query
                 )
             except httpx.TransportError as error:
-                if time.monotonic() >= deadline:
+                left = deadline - time.monotonic()
+                if left <= 0:
                     raise _unreachable(self.url, error) from error
+                if tries == 1:
+                    self._notice(f"the API does not answer; trying again for {left:.0f} s")
                 self._pause(_backoff(tries))
                 continue
             self._answered = True
@@ -161,8 +170,8 @@ def _backoff(tries: int) -> float:
 
 def _unreachable(url: str, error: Exception) -> Unreachable:
     return Unreachable(
-        f"No API answers at {url} ({error}). Start one with `splitsound up`, or name another "
-        "with --api or SPLITSOUND_API."
+        f"No API answers at {url} ({error}). Start one with `{command_line('up')}`, or name "
+        "another with --api or SPLITSOUND_API."
     )
 
 

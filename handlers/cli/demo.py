@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from handlers.cli import download, journey, terminal, upload
+from handlers.cli import folders, journey, terminal, upload
 from handlers.cli.answers import Job
 from handlers.cli.journey import Trip, Wish
 from handlers.cli.tables import GLUE, Table, hanging
@@ -47,6 +47,7 @@ def command(song: Path | None, out: Path) -> None:
     """
     if song is not None:
         upload.check_path(song)
+    folders.check(song or Path(_SONG), out)
     from infra.local.signals import StopSignals
     from infra.local.stack import LocalStack
 
@@ -94,11 +95,10 @@ def _show(stack: LocalStack, song: Path, own: bool, out: Path, display: Display)
 
     trip = Trip(journey.read(song, display))
     made = " (made for this demo)" if own else ""
-    display.fact("Song", f"{song.name}, {terminal.size(trip.song.size)}{made}")
+    display.fact("Song", f"{named(song.name)}, {terminal.size(trip.song.size)}{made}")
     with Api(stack.api_url, EMAIL) as api:
         job = _separate(api, trip, display)
-        folder = download.folder_for(song, out)
-        files = journey.take_home(api, job, folder, display)
+        files = journey.take_home(api, trip, job, out, display)
         display.fact("Stages", _stages(job))
         _print_files(job, files, own, display)
         with adopted(stack.environment):

@@ -18,11 +18,9 @@ _TRIES = 4
 _MOST_BYTES = 255
 
 
-def folder_for(song: Path, out: Path) -> Path:
-    """``<out>/<song name>``, or ``<out>/song`` where the name cannot be a folder's."""
-    # The stem of `...mp3` is `..`.
-    name = filenames.printable(song.stem).strip()
-    return out / (filenames.shortened(name) if name.strip(".") else "song")
+def names(job: Job) -> list[str]:
+    """The stems' file names, such as a folder and a terminal can bear."""
+    return [_plain_name(stem.filename, number) for number, stem in enumerate(job.stems, 1)]
 
 
 def fetch(api: Api, job: Job, folder: Path, moved: Callable[[int], None]) -> list[Path]:
@@ -30,8 +28,8 @@ def fetch(api: Api, job: Job, folder: Path, moved: Callable[[int], None]) -> lis
     folder.mkdir(parents=True, exist_ok=True)
     before = 0
     files = []
-    for number, stem in enumerate(job.stems, 1):
-        target = _inside(folder, _plain_name(stem.filename, number))
+    for number, (stem, name) in enumerate(zip(job.stems, names(job), strict=True), 1):
+        target = _inside(folder, name)
         # Not of the target's name, which may be as long as names can be.
         draft = folder / f".stem-{number}.{os.getpid()}.part"
         _fetch_one(api, job.job_id, stem, draft, target, _from(before, moved))

@@ -9,14 +9,17 @@ from pathlib import Path
 from msgspec import Struct
 
 from domain.errors import AssetUnusable
-from handlers.cli import download, terminal, upload
-from handlers.cli.answers import Asset, AudioFacts, Job, Quote
+from handlers.cli import download, folders, terminal, upload
+from handlers.cli.answers import Asset, AudioFacts, Capabilities, Job, Offered, Quote
 from handlers.cli.client import Api
-from handlers.cli.outcome import Ended
+from handlers.cli.outcome import BadInput, Ended
+from handlers.cli.tables import GLUE
 from handlers.cli.terminal import Display
 from handlers.cli.upload import SongFile
+from handlers.cli.words import counted, named
 
 _POLL_SECONDS = 0.4
+_INSTANT = 0.001
 _BIG = 64 * 1024 * 1024
 _ENDED = ("completed", "failed", "cancelled")
 _SOURCE_MISSING = "source_missing"
@@ -42,6 +45,31 @@ class Trip(Struct):
     lost: set[str] = set()
 
 
+def check(api: Api, wish: Wish) -> None:
+    """Raises BadInput for a wish that this API cannot grant, before anything is sent."""
+    if wish == Wish():
+        return
+    offer = api.get("/v1/capabilities", Capabilities)
+    model = wish.model or offer.default_model
+    stems = {each.name: each.stems for each in offer.models}
+    if model not in stems:
+        raise BadInput(f"There is no model {model!r}; there are: {_names(offer.models)}.")
+    formats = [each.name for each in offer.formats]
+    if wish.format and wish.format not in formats:
+        raise BadInput(f"There is no format {wish.format!r}; there are: {_names(offer.formats)}.")
+    for stem in wish.stems:
+        if stem not in stems[model]:
+            others = [f"--model {name}" for name in stems if stem in stems[name]]
+            where = f"{' and '.join(others)} has it" if others else "no model has it"
+            raise BadInput(
+                f"The model {model} makes no stem {stem!r} but {', '.join(stems[model])}; {where}."
+            )
+
+
+def _names(offered: list[Offered]) -> str:
+    return ", ".join(each.name for each in offered)
+
+
 def bring(api: Api, trip: Trip, display: Display) -> AudioFacts:
     """Upload the song, unless it is there, and wait until it is probed. Raises AssetUnusable."""
     song = trip.song
@@ -53,8 +81,8 @@ def bring(api: Api, trip: Trip, display: Display) -> AudioFacts:
         with display.bar("Upload", song.size, of_bytes=True) as bar:
             upload.send(api, song, session, bar.to)
         took = terminal.duration(time.monotonic() - began)
-        parts = f"{session.part_count} part{'s' if session.part_count != 1 else ''}"
-        kept = f", {had} were there already" if had else ""
+        parts = counted(session.part_count, "part")
+        kept = f", {had} of them there already" if had else ""
         display.fact("Uploaded", f"{terminal.size(song.size)} in {parts}{kept}, {took}")
     else:
         display.fact("Uploaded", f"{terminal.size(song.size)}, already there")
@@ -83,7 +111,7 @@ def _probed(api: Api, asset_id: str, song: SongFile, display: Display) -> AudioF
 
 def _refusal(song: SongFile, asset: Asset) -> str:
     reason = asset.failure.detail if asset.failure else f"the upload is {asset.status}"
-    return f"{song.path.name} was refused: {reason}"
+    return f"{named(song.name)} was refused: {reason}"
 
 
 def _failure_of(asset: Asset) -> dict[str, str]:
@@ -92,7 +120,9 @@ def _failure_of(asset: Asset) -> dict[str, str]:
 
 def _audio(audio: AudioFacts) -> str:
     channels = {1: "mono", 2: "stereo"}.get(audio.channels, f"{audio.channels} channels")
-    return f"{terminal.duration(audio.seconds)}, {audio.rate / 1000:g} kHz {channels}"
+    brief = audio.seconds < _INSTANT
+    length = counted(audio.samples, "sample") if brief else terminal.duration(audio.seconds)
+    return f"{length}, {audio.rate / 1000:g}{GLUE}kHz {channels}"
 
 
 def request(api: Api, trip: Trip, wish: Wish, display: Display) -> Job:
@@ -117,7 +147,7 @@ def request(api: Api, trip: Trip, wish: Wish, display: Display) -> Job:
 
 def _earlier_or_new(api: Api, asked: dict[str, object], display: Display) -> Job:
     quote = api.post("/v1/quotes", asked, Quote)
-    text = f"{quote.price} credits for {terminal.duration(quote.seconds)}"
+    text = f"{counted(quote.price, 'credit')} for {terminal.duration(quote.seconds)}"
     display.fact("Quote", f"{text} ({quote.available} available)")
     retry: dict[str, object] = {}
     for number in range(1, 1000):
@@ -179,11 +209,12 @@ def _end(job: Job) -> str:
     )
 
 
-def take_home(api: Api, job: Job, folder: Path, display: Display) -> list[Path]:
-    """Download the stems into the folder."""
+def take_home(api: Api, trip: Trip, job: Job, out: Path, display: Display) -> list[Path]:
+    """Download the stems into the song's folder in ``out``; it never holds another job's."""
+    folder = folders.claim(trip.song.path, trip.song.digest, job, out)
     total = sum(stem.bytes for stem in job.stems)
     with display.bar("Download", total, of_bytes=True) as bar:
         files = download.fetch(api, job, folder, bar.to)
-    stems = f"{len(files)} stem{'s' if len(files) != 1 else ''}"
-    display.fact("Downloaded", f"{stems}, {terminal.size(total)}, into {folder}/")
+    stems = counted(len(files), "stem")
+    display.fact("Downloaded", f"{stems}, {terminal.size(total)}, into {named(folder)}/")
     return files

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from typing import Any
 import click
 
 from domain.errors import AssetUnusable, Invalid, MediaError, SplitSoundError
+from handlers.cli.words import named, safe
 
 FAILED, BAD_INPUT, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 
@@ -101,7 +103,9 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
         if as_json:
             _tell("usage", error.format_message(), as_json)
         else:
-            error.show()
+            shown = io.StringIO()
+            error.show(shown)
+            click.echo(safe(shown.getvalue(), keep="\n"), err=True, nl=False)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         _tell("interrupted", "Interrupted.", as_json)
@@ -117,6 +121,7 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
 
 
 def _tell(code: str, detail: str, as_json: bool, **extra: Any) -> None:
+    detail = safe(detail, keep="\n")
     if as_json:
         text = json.dumps({"code": code, "detail": detail, **extra}, default=str)
     else:
@@ -128,13 +133,13 @@ def _unexpected(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "The disk is full: free some space and run the command again; nothing was lost."
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}."
+        return f"{named(str(error.filename))}: {error.strerror}."
     return f"{type(error).__name__}: {error}. The traceback is in {keep_traceback(error)}."
 
 
 def keep_traceback(error: BaseException) -> str:
     """Write the traceback to a file; its path."""
     descriptor, path = tempfile.mkstemp(prefix="splitsound-", suffix=".log")
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(descriptor, "w", errors="backslashreplace") as file:
         traceback.print_exception(error, file=file)
     return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from handlers.cli.outcome import NoStack
+from handlers.cli.words import command_line, named
 
 if TYPE_CHECKING:
     from infra.bootstrap import Application
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_DATA = ".splitsound"
+DEFAULT_EMAIL = "you@example.com"
 
 data_option = click.option(
     "--data",
@@ -47,8 +48,8 @@ def api_options(command: F) -> F:
         "--email",
         envvar="SPLITSOUND_EMAIL",
         show_envvar=True,
-        default=lambda: f"{getpass.getuser()}@example.com",
-        show_default="you@example.com",
+        default=DEFAULT_EMAIL,
+        show_default=True,
         metavar="ADDRESS",
         help="Whom to sign in as.",
     )
@@ -62,12 +63,36 @@ def api_url(api: str | None, data: Path) -> str:
     from infra.local.lock import running
 
     state = running(data)
-    if state is None or state.url is None:
-        raise NoStack(
-            f"No stack is running on {data}: start one with `splitsound up`, or name an API with "
-            "--api or SPLITSOUND_API."
-        )
+    if state is None:
+        raise NoStack(f"{none_runs(data)}, or name an API with --api or SPLITSOUND_API.")
+    if state.url is None:
+        raise NoStack(is_starting(data, state.pid))
     return state.url
+
+
+def none_runs(data: Path) -> str:
+    """The beginning of a sentence about a stack that is not there."""
+    start = command_line("up", data=other_data(data))
+    return f"No stack is running on {named(data)}: start one with `{start}`"
+
+
+def is_starting(data: Path, pid: int) -> str:
+    """What to say while a stack holds the data directory and has no addresses yet."""
+    return f"The stack on {named(data)} is starting (pid {pid}); try again in a few seconds."
+
+
+def other_data(data: Path) -> Path | None:
+    """``data`` where a command line has to name it."""
+    return None if str(data) == DEFAULT_DATA else data
+
+
+def whose(api: str | None, email: str, data: Path) -> dict[str, object]:
+    """The options with which another command reaches the same account."""
+    return {
+        "api": api,
+        "email": None if email == DEFAULT_EMAIL else email,
+        "data": other_data(data),
+    }
 
 
 def application(data: Path, *, writing: bool = False) -> Application:
@@ -93,10 +118,12 @@ def _adopt_local(data: Path) -> None:
     from infra.local.lock import running
     from infra.local.stack import adopt, environment_of
 
-    environment = environment_of(data) if running(data) else {}
-    if not environment:
+    state = running(data)
+    if state is None:
         raise NoStack(
-            f"No stack is running on {data}: start one with `splitsound up`, or set the "
-            "SPLITSOUND_* and AWS_* variables of a deployed one."
+            f"{none_runs(data)}, or set the SPLITSOUND_* and AWS_* variables of a deployed one."
         )
+    environment = environment_of(data) if state.url else {}
+    if not environment:
+        raise NoStack(is_starting(data, state.pid))
     adopt(environment)

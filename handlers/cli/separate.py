@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
-from handlers.cli import download, journey, terminal
+from handlers.cli import folders, journey, terminal, upload
 from handlers.cli.answers import Job
 from handlers.cli.client import Api
 from handlers.cli.journey import Trip, Wish
 from handlers.cli.outcome import Interrupted
-from handlers.cli.reach import api_options, api_url, json_option
+from handlers.cli.reach import api_options, api_url, json_option, whose
 from handlers.cli.terminal import Display
+from handlers.cli.words import command_line, plain
+
+_OUT = "stems"
 
 
 @click.command("separate")
@@ -22,7 +24,7 @@ from handlers.cli.terminal import Display
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    default="stems",
+    default=_OUT,
     show_default=True,
     metavar="DIR",
     help="Stems go into a folder of the song's name in here.",
@@ -54,14 +56,18 @@ def command(
     names = [name.strip() for name in (stems or "").split(",")]
     wish = Wish(model, tuple(filter(None, names)), format_)
     display = terminal.display(as_json)
+    upload.check_path(file)
+    folders.check(file, out)
     trip = Trip(journey.read(file, display))
-    with Api(api_url(api, data), email) as client, StopSignals():
+    url, waiting = api_url(api, data), lambda words: display.fact("Waiting", words)
+    with Api(url, email, notice=waiting) as client, StopSignals():
         try:
             job = _travel(client, trip, wish, display)
-            folder = download.folder_for(file, out)
-            files = journey.take_home(client, job, folder, display)
+            files = journey.take_home(client, trip, job, out, display)
         except KeyboardInterrupt:  # or SIGTERM
-            raise Interrupted(_how_to_go_on(trip), **_known(trip)) from None
+            reached = whose(api, email, data)
+            again = _again(file, out, wish, reached)
+            raise Interrupted(_how_to_go_on(trip, again, reached), **_known(trip)) from None
     if as_json:
         terminal.emit(_document(job, files))
 
@@ -69,18 +75,25 @@ def command(
 def _travel(client: Api, trip: Trip, wish: Wish, display: Display) -> Job:
     client.sign_in()
     display.fact("Signed in", f"{client.email} at {client.url}")
+    journey.check(client, wish)
     journey.bring(client, trip, display)
     job = journey.request(client, trip, wish, display)
     return journey.follow(client, job, display)
 
 
-def _how_to_go_on(trip: Trip) -> str:
-    again = "Run the same command again to go on"
+def _again(file: Path, out: Path, wish: Wish, reached: dict[str, object]) -> str:
+    song = f"./{file}" if str(file).startswith("-") else str(file)
+    wished = {"model": wish.model, "stems": ",".join(wish.stems), "format": wish.format}
+    where = {"out": None if str(out) == _OUT else out}
+    return command_line("separate", song, **where, **wished, **reached)
+
+
+def _how_to_go_on(trip: Trip, again: str, reached: dict[str, object]) -> str:
     if not trip.job_id:
-        return f"Interrupted before anything was paid. {again}: what arrived is kept."
+        return f"Interrupted before anything was paid; what arrived is kept. Go on with\n  {again}"
     return (
-        f"Interrupted; the job goes on without you. {again}, or cancel it with\n"
-        f"  splitsound cancel {shlex.quote(trip.job_id)}"
+        f"Interrupted; the job goes on without you. Go on with\n  {again}\n"
+        f"or cancel it with\n  {command_line('cancel', trip.job_id, **reached)}"
     )
 
 
@@ -96,7 +109,7 @@ def _document(job: Job, files: list[Path]) -> dict[str, Any]:
         "gain_db": job.gain_db,
         "stages": job.stages,
         "stems": [
-            {"name": stem.name, "file": str(file), "bytes": stem.bytes}
+            {"name": stem.name, "file": plain(file), "bytes": stem.bytes}
             for stem, file in zip(job.stems, files, strict=True)
         ],
     }

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LABEL_WIDTH = 11
 # In a pipe nothing needs to fit a screen: lines stay whole for grep.
 _PIPE_WIDTH = 240
+# A whole progress bar and what stands beside it; a narrower window gets a short one.
+_BAR_FITS = 90
 
 
 def console(stream: Any = None) -> Console:
@@ -136,19 +138,26 @@ def _progress(console: Console, label: str, of_bytes: bool) -> Any:
         BarColumn,
         DownloadColumn,
         Progress,
+        ProgressColumn,
         TaskProgressColumn,
         TextColumn,
         TimeRemainingColumn,
         TransferSpeedColumn,
     )
+    from rich.table import Column
 
-    shown = [DownloadColumn(), TransferSpeedColumn()] if of_bytes else [TaskProgressColumn()]
+    whole = Column(no_wrap=True)
+    wide = console.width >= _BAR_FITS
+    shown: list[ProgressColumn] = [BarColumn(bar_width=32 if wide else 10)]
+    shown.append(DownloadColumn(table_column=whole) if of_bytes else TaskProgressColumn())
+    if of_bytes and wide:
+        shown.append(TransferSpeedColumn())
+    if wide:
+        shown.append(TimeRemainingColumn(elapsed_when_finished=True))
     return Progress(
-        TextColumn(f"  [dim]{label:<{LABEL_WIDTH}}[/dim]"),
-        BarColumn(bar_width=32),
+        TextColumn(f"  [dim]{label:<{LABEL_WIDTH}}[/dim]", table_column=whole),
         *shown,
-        TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("[dim]{task.fields[note]}[/dim]"),
+        TextColumn("[dim]{task.fields[note]}[/dim]", table_column=whole),
         console=console,
         transient=True,
     )

@@ -19,6 +19,7 @@ from domain.errors import SplitSoundError
 from handlers.cli.answers import Asset, MissingPart, Upload
 from handlers.cli.client import Api, as_problem, http_for
 from handlers.cli.outcome import BadInput, Problem
+from handlers.cli.words import command_line, named, plain
 
 _AT_ONCE = 4
 _TRIES = 5
@@ -36,22 +37,27 @@ class SongFile(Struct, frozen=True):
     digest: str
 
     @property
+    def name(self) -> str:
+        """The file's name as text, whatever bytes it is made of."""
+        return plain(self.path.name)
+
+    @property
     def media_type(self) -> str:
         """A guess from the name; the probe looks at the bytes."""
-        return mimetypes.guess_type(self.path.name)[0] or "application/octet-stream"
+        return mimetypes.guess_type(self.name)[0] or "application/octet-stream"
 
 
 def check_path(path: Path) -> int:
     """The file's size in bytes. Raises BadInput when it cannot be a song."""
     if not path.exists():
-        raise BadInput(f"There is no file {path}.")
+        raise BadInput(f"There is no file {named(path)}.")
     if not path.is_file():
-        raise BadInput(f"{path} is not a file; name one song.")
+        raise BadInput(f"{named(path)} is not a file; name one song.")
     if not os.access(path, os.R_OK):
-        raise BadInput(f"{path} may not be read by you; check its permissions.")
+        raise BadInput(f"{named(path)} may not be read by you; check its permissions.")
     size = path.stat().st_size
     if not size:
-        raise BadInput(f"{path} is empty; name a file with sound in it.")
+        raise BadInput(f"{named(path)} is empty; name a file with sound in it.")
     return size
 
 
@@ -73,8 +79,8 @@ def open_session(api: Api, song: SongFile, lost: Collection[str] = ()) -> Upload
     A session that was given up, lost its parts or was rejected for no fault of the song's is
     followed by the next one. lost: assets whose file is known to be gone from storage.
     """
-    asked = {"filename": song.path.name, "size": song.size, "content_type": song.media_type}
-    name = hashlib.sha256(song.path.name.encode()).hexdigest()[:16]
+    asked = {"filename": song.name, "size": song.size, "content_type": song.media_type}
+    name = hashlib.sha256(song.name.encode()).hexdigest()[:16]
     for number in range(1, _SESSIONS):
         key = f"cli-upload-{song.digest[:40]}-{name}-{number}"
         try:
@@ -85,7 +91,7 @@ def open_session(api: Api, song: SongFile, lost: Collection[str] = ()) -> Upload
             continue
         if opened.asset_id not in lost and not _ended_in_vain(opened):
             return opened
-    raise SplitSoundError("This upload failed too often; run `splitsound doctor`.")
+    raise SplitSoundError(f"This upload failed too often; run `{command_line('doctor')}`.")
 
 
 def _ended_in_vain(session: Upload) -> bool:
@@ -149,7 +155,7 @@ def _send_parts(
     if not arrived:
         raise SplitSoundError(
             "Storage refuses the presigned URLs (403): the clock of this machine may be wrong, "
-            "or its keys have changed. Run `splitsound doctor`."
+            f"or its keys have changed. Run `{command_line('doctor')}`."
         )
     return arrived
 
@@ -215,7 +221,9 @@ class _Sender:
                 raise _Stopped
             chunk = os.pread(self._file, min(_CHUNK, left), position)
             if not chunk:
-                raise BadInput(f"{self._song.path} became shorter while it was sent; try again.")
+                raise BadInput(
+                    f"{named(self._song.path)} became shorter while it was sent; try again."
+                )
             yield chunk
             position += len(chunk)
             left -= len(chunk)

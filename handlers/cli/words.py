@@ -52,8 +52,15 @@ def program() -> str:
 
 def command_line(*arguments: str, **options: object) -> str:
     """A command line to copy; options that are None or empty are left out."""
-    typed = [shlex.quote(plain(each)) for each in arguments]
-    typed += [
-        f"--{name} {shlex.quote(plain(str(value)))}" for name, value in options.items() if value
-    ]
+    typed = [_quoted(each) for each in arguments]
+    typed += [f"--{name} {_quoted(str(value))}" for name, value in options.items() if value]
     return " ".join([program(), *typed])
+
+
+def _quoted(argument: str) -> str:
+    if safe(argument) == argument:
+        return shlex.quote(argument)
+    # What cannot be printed is written as the shell reads it.
+    octets = os.fsencode(argument)
+    plainly = (chr(b) if 0x20 <= b < 0x7F and b not in b"'\\" else f"\\x{b:02x}" for b in octets)
+    return f"$'{''.join(plainly)}'"

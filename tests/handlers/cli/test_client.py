@@ -34,9 +34,14 @@ class Server:
         return answer
 
 
-def client(server: Server, waits: list[float] | None = None) -> Api:
-    pause = waits.append if waits is not None else (lambda _: None)
-    return Api("http://api.test", "a@b.c", transport=httpx.MockTransport(server), pause=pause)
+def client(server: Server, waits: list[float] | None = None, told: list[str] | None = None) -> Api:
+    return Api(
+        "http://api.test",
+        "a@b.c",
+        transport=httpx.MockTransport(server),
+        pause=waits.append if waits is not None else (lambda _: None),
+        notice=told.append if told is not None else (lambda _: None),
+    )
 
 
 def problem(status: int, code: str, **headers: str) -> httpx.Response:
@@ -93,9 +98,12 @@ def test_a_stack_that_restarts_is_waited_for() -> None:
         httpx.ConnectError("refused"),
         httpx.Response(200, json=ASSET),
     )
-    api = client(server)
+    told: list[str] = []
+    api = client(server, told=told)
     api.get("/v1/library/ast_1", Asset)
+    assert told == []
     assert api.get("/v1/library/ast_1", Asset).status == "ready"
+    assert told == ["the API does not answer; trying again for 60 s"]
 
 
 def test_an_api_that_was_never_there_is_not() -> None:

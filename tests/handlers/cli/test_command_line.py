@@ -130,3 +130,31 @@ def test_the_doctor_reports_each_check_with_what_to_do(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert [c["name"] for c in failed] == ["ffmpeg"]
     assert failed[0]["todo"]
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "song.wav").write_bytes(b"RIFF")
+    (tmp_path / "file").touch()
+    for command in ("separate", "demo"):
+        done = splitsound(command, "song.wav", "--out", "file/in", cwd=tmp_path)
+        assert done.returncode == 2
+        assert "--out" in done.stderr
+
+
+def test_a_name_that_is_no_text_is_a_name(tmp_path: Path) -> None:
+    strange = os.fsdecode(b"\xff\xfe\x1b[31m\n.wav")
+    done = splitsound("separate", strange, cwd=tmp_path)
+    assert (done.returncode, "There is no file" in done.stderr) == (2, True)
+    (tmp_path / strange).write_bytes(b"RIFF")
+    for more in ([], ["--json"], ["--\x1b[31m"]):
+        done = splitsound("separate", strange, *more, cwd=tmp_path)
+        assert done.returncode in (2, 3)
+        assert "\x1b" not in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_hints_name_a_command_that_works_as_it_is_typed(tmp_path: Path) -> None:
+    done = splitsound("projections", "list", "--data", "my data", cwd=tmp_path, PATH="/nowhere")
+    assert f"`{PROGRAM} up --data 'my data'`" in done.stderr
+    done = splitsound("projections", "list", cwd=tmp_path, PATH=str(PROGRAM.parent))
+    assert "`splitsound up`" in done.stderr

@@ -8,7 +8,7 @@ import pytest
 
 from domain import filenames
 from domain.errors import SplitSoundError
-from handlers.cli import download
+from handlers.cli import download, folders
 from handlers.cli.answers import Job, StemLink
 from handlers.cli.client import Api
 
@@ -127,7 +127,7 @@ def test_stems_of_a_song_with_the_longest_name_arrive(
     api: Api, storage: Storage, tmp_path: Path, title: str
 ) -> None:
     storage.filename = filenames.of_stem(f"{title}.mp3", "accompaniment", "flac")
-    folder = download.folder_for(Path(f"{title}.mp3"), tmp_path)
+    folder = folders.folder_for(Path(f"{title}.mp3"), tmp_path)
     (file,) = download.fetch(api, storage.job(), folder, lambda _: None)
     assert (file.name, file.read_bytes()) == (storage.filename, BODY)
 
@@ -156,4 +156,4 @@ def test_names_that_are_too_long_are_shortened_and_stay_apart(
     ],
 )
 def test_a_song_has_a_folder_of_its_own(song: str, folder: str, tmp_path: Path) -> None:
-    assert download.folder_for(Path(song), tmp_path) == tmp_path / folder
+    assert folders.folder_for(Path(song), tmp_path) == tmp_path / folder

@@ -11,8 +11,20 @@ import pytest
 from handlers.cli import journey, terminal, upload
 from handlers.cli.client import Api
 from handlers.cli.journey import Trip, Wish
+from handlers.cli.outcome import BadInput
 
 BODY = b"song" * 100
+FIXED = {
+    "/v1/session": {"access_token": "t", "expires_in": 900, "user_id": "usr_1"},
+    "/v1/capabilities": {
+        "models": [
+            {"name": "two", "stems": ["vocals", "rest"]},
+            {"name": "four", "stems": ["vocals", "drums"]},
+        ],
+        "default_model": "two",
+        "formats": [{"name": "flac"}, {"name": "mp3"}],
+    },
+}
 
 
 class Cloud:
@@ -26,12 +38,11 @@ class Cloud:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path, key = request.url.path, request.headers.get("Idempotency-Key", "")
         asked = json.loads(request.content) if request.content.startswith(b"{") else {}
-        return httpx.Response(200, headers={"ETag": '"1"'}, json=self._answer(path, key, asked))
+        answer = FIXED.get(path) or self._answer(path, key, asked)
+        return httpx.Response(200, headers={"ETag": '"1"'}, json=answer)
 
     def _answer(self, path: str, key: str, asked: dict[str, str]) -> object:
         match path.split("/")[1:]:
-            case ["v1", "session"]:
-                return {"access_token": "t", "expires_in": 900, "user_id": "usr_1"}
             case ["v1", "uploads"]:
                 if key in self.assets:
                     return {"asset_id": self.assets[key], "status": "ready"}
@@ -94,3 +105,22 @@ def test_a_song_that_storage_lost_is_uploaded_again_and_found_there(
 def test_a_song_that_is_there_is_uploaded_once(song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud = through(Cloud(), monkeypatch)
     assert [separate(cloud, song).asset_id for _ in range(2)] == ["ast_1", "ast_1"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        (Wish(model="three"), "no model 'three'; there are: two, four"),
+        (Wish(format="ogg"), "no format 'ogg'; there are: flac, mp3"),
+        (Wish(stems=("vocals", "drums")), "two makes no stem 'drums' .* --model four has it"),
+        (Wish("four", ("rest",)), "four makes no stem 'rest' .* --model two has it"),
+        (Wish(stems=("kazoo",)), "no model has it"),
+    ],
+)
+def test_a_wish_that_cannot_be_granted_is_refused_before_anything_is_sent(
+    wish: Wish, words: str
+) -> None:
+    api = Api("http://api.test", "a@b.c", transport=httpx.MockTransport(Cloud()))
+    with pytest.raises(BadInput, match=words):
+        journey.check(api, wish)
+    journey.check(api, Wish("four", ("drums",), "mp3"))
