@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 
 from commands import (
@@ -210,7 +211,8 @@ def _live_through(jobs: int, client: Client, asset: str) -> None:
     for stream in (CREDITS.stream(client.user), ASSET.stream(asset)):
         for commit in real.read(stream):
             memory.put([commit])
-    past = dataclasses.replace(client, context=dataclasses.replace(client.context, store=memory))
+    context = msgspec.structs.replace(client.context, store=memory)
+    past = dataclasses.replace(client, context=context)
     for _ in range(jobs):
         job, _ = past.request(asset)
         past.run(FailSeparation(job, None, "queue", "worker_lost", "No worker finished it."))

@@ -17,14 +17,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
 from msgspec import Struct
 
 from domain.commit import Commit, Tip
 from domain.errors import HistoryBroken, Invalid
+from infra.event_store.importer import Imported, Importer
 from infra.event_store.journal import MERGED, open_locked, sync_directory
 from infra.event_store.lines import End, decode, read_lines
 from infra.event_store.store import CommitStore
-from infra.event_store.transfer import Imported, Importer, Progress, write_commits
+from infra.event_store.transfer import Progress, write_commits
 
 _TRANSACTION_COMMITS = 50
 _ORIGIN = "journal"
@@ -89,6 +91,7 @@ def merge(directory: Path, progress: Progress | None = None) -> End:
 def restore(directory: Path, store: CommitStore, progress: Progress | None = None) -> Imported:
     """Write the journaled commits that the store lacks, marked with origin ``journal``.
 
+    What was imported from another stage keeps that mark: its open jobs must go on sleeping.
     One scan says where the store's streams end, so a store that lacks nothing is only read.
     Raises JournalInUse, and HistoryBroken when the two tell different histories.
     """
@@ -96,10 +99,11 @@ def restore(directory: Path, store: CommitStore, progress: Progress | None = Non
         tips: dict[str, Tip] = {}
         for commit in store.scan():
             tips[commit.stream] = Tip(commit.stream, commit.last, commit.hash, commit.t)
-        importer = Importer(store, _ORIGIN, _TRANSACTION_COMMITS, tips)
+        importer = Importer(store, None, _TRANSACTION_COMMITS, tips)
         count = 0
         for commit in commits(directory):
-            importer.add(commit, f"Journaled commit {commit.first} of {commit.stream}")
+            marked = msgspec.structs.replace(commit, origin=commit.origin or _ORIGIN)
+            importer.add(marked, f"Journaled commit {commit.first} of {commit.stream}")
             count += 1
             if progress and count % 100 == 0:
                 progress(count)

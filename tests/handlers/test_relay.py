@@ -12,7 +12,7 @@ from domain.commit import Meta
 from handlers.relay import Relay, doorbell
 from infra.bootstrap import Application
 from infra.bus import Bus
-from infra.event_store.transfer import Importer
+from infra.event_store.importer import Importer
 from infra.queue import Queue
 from projections.doorbell import Doorbell, parse, ring
 

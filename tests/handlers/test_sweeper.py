@@ -28,7 +28,7 @@ from domain.job import JOB, MAX_ATTEMPTS
 from handlers.sweeper import Sweeper
 from handlers.sweeper.__main__ import build
 from infra.bootstrap import Application
-from infra.event_store.transfer import Importer
+from infra.event_store.importer import Importer
 from infra.operations import Progress
 from projections import JOBS_VIEW
 from projections.catch_up import sweep

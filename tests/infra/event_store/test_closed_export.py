@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from domain.commit import Commit
 from domain.errors import HistoryBroken
 from infra.event_store.dynamodb import DynamoDBStore
+from infra.event_store.importer import Imported
 from infra.event_store.lines import encode
 from infra.event_store.memory import MemoryStore
-from infra.event_store.transfer import Imported, import_events
+from infra.event_store.transfer import import_events
 from infra.local.emulator import Emulator
 from tests.infra.event_store.notebook import SetClock, write, write_together
 from tests.infra.event_store.test_transfer import (

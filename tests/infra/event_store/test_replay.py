@@ -16,11 +16,11 @@ from msgspec import structs
 from domain.commit import Commit
 from domain.errors import HistoryBroken, Invalid
 from infra.event_store.dynamodb import DynamoDBStore
+from infra.event_store.importer import Imported
 from infra.event_store.journal import Journal, JournaledStore
 from infra.event_store.lines import encode
 from infra.event_store.memory import MemoryStore
 from infra.event_store.replay import commits, merge, restore
-from infra.event_store.transfer import Imported
 from infra.local.emulator import Emulator
 from tests.infra.event_store.notebook import (
     NOTES,
@@ -99,6 +99,17 @@ class TestMerge:
         assert {c.origin for c in store.scan()} == {"journal"}
         write(store, "notes-a", "unjournaled")
         assert restore(tmp_path, store) == Imported(0, 12)
+
+    def test_what_came_from_another_stage_keeps_its_mark(self, tmp_path: Path) -> None:
+        """Else a power cut would wake the open jobs of the other stage."""
+        lived = MemoryStore(SetClock())
+        write(lived, "notes-a", "moved here")
+        (commit,) = lived.read("notes-a")
+        with Journal(tmp_path, "api") as journal:
+            journal.write([structs.replace(commit, origin="import")])
+        restored = MemoryStore(SetClock())
+        restore(tmp_path, restored)
+        assert [c.origin for c in restored.read("notes-a")] == ["import"]
 
     def test_restore_refuses_another_history(self, tmp_path: Path) -> None:
         self.fill(tmp_path)

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from domain.commit import Commit, verify_chain
 from domain.errors import HistoryBroken, Invalid, SplitSoundError
 from infra.event_store import CommitRecorder
+from infra.event_store.importer import Imported
 from infra.event_store.lines import End, decode, encode, encode_end
 from infra.event_store.memory import MemoryStore
 from infra.event_store.store import CommitStore
-from infra.event_store.transfer import Imported, export_events, import_events
+from infra.event_store.transfer import export_events, import_events
 from tests.infra.event_store.notebook import NOTES, SetClock, write, write_together
 
 STREAMS = ("notes-a", "notes-b", "notes-c")
