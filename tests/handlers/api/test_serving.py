@@ -18,14 +18,16 @@ from tests.handlers.api.people import client
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _await(http: httpx.Client) -> None:
+def await_answers(http: httpx.Client) -> None:
+    """Until the process behind it serves."""
     deadline = time.monotonic() + 30
     while True:
         try:
@@ -41,7 +43,7 @@ def _await(http: httpx.Client) -> None:
 def test_the_process_serves_logs_json_and_stops_cleanly(
     settings: Settings, tmp_path: Path, number: signal.Signals
 ) -> None:
-    port = _free_port()
+    port = free_port()
     environment = {
         **os.environ,
         **to_environment(settings),
@@ -55,7 +57,7 @@ def test_the_process_serves_logs_json_and_stops_cleanly(
         )
         try:
             with client(f"http://127.0.0.1:{port}") as http:
-                _await(http)
+                await_answers(http)
                 assert http.get("/readyz").json() == {"status": "ok"}
                 process.send_signal(number)
                 assert process.wait(15) == 0

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,9 +21,10 @@ from domain.errors import NotFound, StorageFull, Unavailable
 from handlers.api import storage
 from handlers.api.edge import Edge
 from infra.bootstrap import Application
-from infra.settings import Settings
+from infra.settings import Settings, to_environment
 from tests.handlers.api.conftest import Served, serving
 from tests.handlers.api.people import assert_problem, client
+from tests.handlers.api.test_serving import ROOT, await_answers, free_port
 
 
 @pytest.fixture
@@ -100,6 +102,32 @@ def test_a_full_disk(cramped: Served, tiny: Path, full_log: None) -> None:
         assert http.get("/readyz").is_success
         assert _sign_up(http, "bob").is_success
         assert http.post("/v1/uploads", json=upload, headers=me).status_code == 201
+
+
+def test_the_process_whose_log_is_on_the_full_disk(settings: Settings, tiny: Path) -> None:
+    there = msgspec.structs.replace(settings, journal=tiny / "journal", keys=tiny / "keys")
+    port = free_port()
+    with (tiny / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "handlers.api", "127.0.0.1", str(port)],
+            cwd=ROOT, env={**os.environ, **to_environment(there)}, stdout=log, stderr=log,
+        )  # fmt: skip
+        try:
+            with client(f"http://127.0.0.1:{port}") as http:
+                await_answers(http)
+                filler = _fill(tiny)
+                for number in range(200):  # the log's last block fills up on the way
+                    problem = _sign_up(http, f"eve{number}")
+                    assert_problem(problem, 503, "storage_full")
+                assert http.get("/healthz").is_success
+                assert_problem(http.get("/readyz"), 503, "not_ready")
+                filler.unlink()
+                assert _sign_up(http, "eve").is_success
+                process.terminate()
+                assert process.wait(15) == 0
+        finally:
+            process.kill()
+            process.wait()
 
 
 def test_logging_that_fails_breaks_no_answer(anyone: httpx.Client, full_log: None) -> None:
