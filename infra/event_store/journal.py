@@ -24,7 +24,7 @@ from typing import Self
 
 from commands.ports import Clock
 from domain.commit import GENESIS, Commit
-from domain.errors import Conflict, Unavailable
+from domain.errors import Conflict, StorageFull, Unavailable
 from infra.event_store.lines import encode
 from infra.event_store.store import SNAPSHOT_COMMITS, CommitStore
 
@@ -76,7 +76,7 @@ class Journal:
         if not batch.done:
             self._write_for_all(batch)
         if batch.error:
-            raise Unavailable(batch.error)
+            raise batch.error
 
     def _write_for_all(self, batch: _Batch) -> None:
         try:
@@ -84,7 +84,9 @@ class Journal:
         except OSError as error:
             batch.error = self._give_up(error)
         except BaseException:
-            batch.error = f"Writing {self.path} was interrupted; send the same command again."
+            batch.error = Unavailable(
+                f"Writing {self.path} was interrupted; send the same command again."
+            )
             self._roll_back()
             raise
         finally:
@@ -108,16 +110,18 @@ class Journal:
         except OSError as worse:
             self._broken = str(worse)
 
-    def _give_up(self, error: OSError) -> str:
+    def _give_up(self, error: OSError) -> Unavailable:
         self._roll_back()
         if error.errno in _NO_ROOM:
-            return (
+            return StorageFull(
                 f"No room left on the disk of {self.path}: the commit was not acknowledged. "
                 "Free some space and send the same command again."
             )
         # After any other failure the kernel may have dropped what it could not write.
         self._broken = self._broken or str(error)
-        return f"Cannot write {self.path} ({error}). Check the disk and restart the process."
+        return Unavailable(
+            f"Cannot write {self.path} ({error}). Check the disk and restart the process."
+        )
 
     def close(self) -> None:
         """Give the file back; another process may then take the name."""
@@ -136,7 +140,7 @@ class _Batch:
     def __init__(self) -> None:
         self.lines: list[bytes] = []
         self.done = False
-        self.error: str | None = None
+        self.error: Unavailable | None = None
 
 
 class JournaledStore(CommitStore):
