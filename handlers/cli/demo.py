@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from handlers.cli import folders, journey, terminal, upload
+from handlers.cli import folders, journey, leftovers, terminal, upload
 from handlers.cli.answers import Job
 from handlers.cli.journey import Trip, Wish
 from handlers.cli.tables import GLUE, Table, hanging
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EMAIL = "demo@example.com"
 _SONG = "splitsound-demo.wav"
+_PREFIX = "splitsound-demo-"
 # The built-in song fits into what a new user gets; for any other song it is raised so far
 # that the published limit of three hours is the only one.
 _GRANT = "36000"
@@ -52,8 +53,9 @@ def command(song: Path | None, out: Path) -> None:
     from infra.local.stack import LocalStack
 
     display = Display(console())
+    leftovers.remove(_PREFIX, "stack/lock")
     with StopSignals() as signals, ExitStack() as cleanup:
-        data = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="splitsound-demo-")))
+        data = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX)))
         settings = {} if song is None else {"signup_grant": _GRANT}
         # Other people's reports would break a progress bar's line; the logs have them.
         stack = LocalStack(data / "stack", settings=settings, report=lambda _: None)

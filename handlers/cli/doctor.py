@@ -11,7 +11,10 @@ from handlers.cli import terminal
 from handlers.cli.checks import Check, machine, stack
 from handlers.cli.outcome import FAILED
 from handlers.cli.reach import data_option, json_option
+from handlers.cli.tables import hanging
+from handlers.cli.words import counted, safe
 
+_INDENT = 33
 _MARKS = {"ok": ("ok", "green"), "failed": ("FAILED", "bold red"), "skipped": ("skipped", "dim")}
 
 
@@ -28,7 +31,11 @@ def command(as_json: bool, data: Path) -> int:
     if as_json:
         terminal.emit({"ok": not failed, "checks": checks})
     else:
-        verdict = f"{len(failed)} of {len(checks)} checks failed." if failed else "All is well."
+        verdict = (
+            f"{len(failed)} of {counted(len(checks), 'check')} failed."
+            if failed
+            else "All is well."
+        )
         terminal.console().print(f"\n{verdict}", style="bold")
     return FAILED if failed else 0
 
@@ -43,14 +50,13 @@ def _all(data: Path, show: Callable[[Check], None]) -> Iterator[Check]:
 def _printer(as_json: bool) -> Callable[[Check], None]:
     if as_json:
         return lambda _: None
-    from rich.text import Text
-
     console = terminal.console()
 
     def show(check: Check) -> None:
         word, style = _MARKS[check.state]
-        console.print(Text.assemble("  ", (f"{word:<8}", style), f"{check.name:<22} {check.found}"))
+        head = f"  {word:<8}{check.name}"
+        hanging(console, head, safe(check.found), _INDENT, mark=style)
         if check.todo:
-            console.print(f"  {'':<8}{'':<22} -> {check.todo}", style="yellow")
+            hanging(console, "", f"-> {safe(check.todo)}", _INDENT, "yellow")
 
     return show

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from handlers.cli.reach import data_option
+from handlers.cli.words import named
 
 
 @click.command("down")
@@ -20,7 +21,9 @@ def command(data: Path) -> None:
 
     stopped = take_down(data)
     if stopped is None:
-        click.echo(f"No stack is running on {data}.")
+        click.echo(f"No stack is running on {named(data)}.")
     else:
         where = f" at {stopped.url}" if stopped.url else ""
-        click.echo(f"Stopped the stack{where} (pid {stopped.pid}). Its data stays in {data}.")
+        click.echo(
+            f"Stopped the stack{where} (pid {stopped.pid}). Its data stays in {named(data)}."
+        )

@@ -118,31 +118,33 @@ def wrapped(text: str, room: int) -> list[str]:
     return lines
 
 
-def hanging(console: Console, head: str, text: str, indent: int, style: str = "") -> None:
-    """``head`` (dim) and beside it, at ``indent``, ``text``; below it where that is too narrow."""
+def hanging(
+    console: Console, head: str, text: str, indent: int, style: str = "", *, mark: str = "dim"
+) -> None:
+    """``head`` (styled ``mark``) and beside it, at ``indent``, ``text``; below it where that is too narrow."""
     from rich.cells import cell_len
 
     room = console.width if console.is_terminal else 0
     if room and any(cell_len(word) > room - indent for word in text.split(" ")):
         if head.strip():
-            _print(console, head, "", style)
+            _print(console, head, "", style, mark)
         for line in wrapped(text, room - _INDENT):
             write(console, " " * _INDENT + line, style)
         return
     first, *more = wrapped(text, room - indent if room else 0)
-    _print(console, f"{head:<{indent}}", first, style)
+    _print(console, f"{head:<{indent}}", first, style, mark)
     for line in more:
         write(console, " " * indent + line, style)
 
 
 def write(console: Console, text: str, style: str = "") -> None:
     """One line as it is: not wrapped, not cropped, nothing at its end."""
-    _print(console, "", text, style)
+    _print(console, "", text, style, "")
 
 
-def _print(console: Console, head: str, text: str, style: str) -> None:
+def _print(console: Console, head: str, text: str, style: str, mark: str) -> None:
     from rich.text import Text
 
-    line = Text.assemble((head, "dim"), (text.replace(GLUE, " "), style))
+    line = Text.assemble((head, mark), (text.replace(GLUE, " "), style))
     line.rstrip()
     console.print(line, soft_wrap=True)

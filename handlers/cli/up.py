@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from handlers.cli import terminal
 from handlers.cli.outcome import FAILED
-from handlers.cli.reach import DEFAULT_DATA, data_option
+from handlers.cli.reach import data_option, other_data
 from handlers.cli.terminal import Display, console
+from handlers.cli.words import command_line, named
 
 if TYPE_CHECKING:
+    from infra.local.errors import AlreadyRunning
     from infra.local.signals import StopSignals
     from infra.local.stack import LocalStack
 
@@ -56,11 +59,10 @@ def command(data: Path, port: int | None, workers: int) -> int:
         try:
             return _keep_running(stack, signals, show, data)
         except AlreadyRunning as error:
-            where = f" at {error.url}" if error.url else ""
-            pid = f" (pid {error.pid})" if error.pid else ""
+            stop = command_line("down", data=other_data(data))
             raise LocalStackError(
-                f"A stack is already running on {data}{where}{pid}. Use it, stop it with "
-                f"`splitsound down{_data_flag(data)}`, or give this one another --data."
+                f"{_who(error, data)}. Use it, stop it with `{stop}`, or give this one another "
+                "--data."
             ) from error
         except KeyboardInterrupt:
             show.fact("Stopped", "before the start was complete; nothing is left running")
@@ -72,8 +74,12 @@ def _keep_running(stack: LocalStack, signals: StopSignals, show: Display, data: 
     while True:
         began = time.monotonic()
         _start(stack, show)
-        if not restarts:
-            _tell(stack, show, time.monotonic() - began, data)
+        took = terminal.duration(time.monotonic() - began)
+        if restarts:
+            show.console.print(f"Running again (after {took})", style="bold")
+            _addresses(stack, show)
+        else:
+            _tell(stack, show, took, data)
         ended = stack.run(signals)
         with signals.deferred():
             if ended == "stopped":
@@ -100,24 +106,31 @@ def _start(stack: LocalStack, show: Display) -> None:
         stack.start(status.update)
 
 
-def _tell(stack: LocalStack, show: Display, took: float, data: Path) -> None:
-    flag = _data_flag(data)
-    show.console.print(f"SplitSound is running (started in {took:.1f} s)", style="bold")
+def _who(error: AlreadyRunning, data: Path) -> str:
+    if error.url is None:
+        pid = f" (pid {error.pid})" if error.pid else ""
+        return f"A stack is already starting on {named(data)}{pid}"
+    return f"A stack is already running on {named(data)} at {error.url} (pid {error.pid})"
+
+
+def _addresses(stack: LocalStack, show: Display) -> None:
+    show.fact("API", stack.api_url)
+    show.fact("OpenAPI", f"{stack.api_url}/schema")
+    show.fact("Storage", f"{stack.storage_url} (S3, presigned URLs only)")
+
+
+def _tell(stack: LocalStack, show: Display, took: str, data: Path) -> None:
+    show.console.print(f"SplitSound is running (started in {took})", style="bold")
     show.blank()
+    _addresses(stack, show)
     for label, text in (
-        ("API", stack.api_url),
-        ("OpenAPI", f"{stack.api_url}/schema"),
-        ("Storage", f"{stack.storage_url} (S3, presigned URLs only)"),
         ("Data", f"{stack.data}"),
         ("Journal", f"{stack.journal} (back it up together with keys/)"),
         ("Logs", f"{stack.logs}"),
     ):
         show.fact(label, text)
     show.blank()
-    show.fact("Try", f"splitsound separate path/to/song.mp3{flag}")
-    show.fact("Stop", f"Ctrl-C here, or splitsound down{flag}")
+    elsewhere = other_data(data)
+    show.fact("Try", command_line("separate", "path/to/song.mp3", data=elsewhere))
+    show.fact("Stop", f"Ctrl-C here, or {command_line('down', data=elsewhere)}")
     show.blank()
-
-
-def _data_flag(data: Path) -> str:
-    return "" if str(data) == DEFAULT_DATA else f" --data {data}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,10 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 _LEASH = Path(__file__).with_name("leash.py")
 _ROTATE_BYTES = 16 * 1024 * 1024
 _POLL_SECONDS = 0.02
+_TAIL_BYTES = 64 * 1024
+# The last line of a traceback, ``sqlite3.OperationalError: disk I/O error``, or ``Error: ...``.
+_RAISED = re.compile(r"(?:\w+\.)*\w*(?:[Ee]rror|Exception|Interrupt|Exit)(?::|$)")
 
 
 def leashed(argv: Sequence[str]) -> list[str]:
@@ -100,6 +107,42 @@ def last_lines(log: Path, count: int = 5) -> str:
     except OSError:
         return ""
     return "\n".join([line for line in lines if line.strip()][-count:])
+
+
+def last_error(log: Path, start: int = 0) -> str:
+    """What the last error in a log says, in one line; empty when there is none.
+
+    start: the byte where to begin, so that an earlier run is not blamed.
+    """
+    try:
+        with log.open("rb") as file:
+            file.seek(max(start, log.stat().st_size - _TAIL_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return next(filter(None, map(_error_in, reversed(lines))), "")
+
+
+def _error_in(line: str) -> str:
+    """The message of a log entry that is an error, or the last line of a traceback."""
+    if not line.startswith("{"):
+        return line.strip() if _RAISED.match(line) else ""
+    try:
+        entry = msgspec.json.decode(line, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return ""
+    if entry.get("level") not in ("error", "critical"):
+        return ""
+    raised = str(entry.get("exception", "")).strip().splitlines()
+    return ": ".join([str(entry.get("event", "")), *raised[-1:]])
+
+
+def size_of(log: Path) -> int:
+    """Bytes in a log; 0 when there is none."""
+    try:
+        return log.stat().st_size
+    except OSError:
+        return 0
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

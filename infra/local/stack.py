@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -18,16 +19,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import msgspec
 
 import projections
 from infra.bootstrap import Application
 from infra.event_store import replay
+from infra.local.access import CloudAccess
 from infra.local.emulator import Emulator
-from infra.local.errors import LocalStackError, PortInUse
+from infra.local.errors import DiskFull, LocalStackError, PortInUse
 from infra.local.lock import DataLock
-from infra.local.process import last_lines
+from infra.local.process import last_error
 from infra.local.provision import Resources, provision
 from infra.local.signals import StopSignals
 from infra.local.supervisor import Component, Ended, Supervisor, to_stderr
@@ -48,6 +51,9 @@ _STALE_SECONDS = 10
 _READY_SECONDS = 60.0
 # A page under development on this machine, and none of the web's.
 _ALLOWED_ORIGINS = "http://localhost:*,http://127.0.0.1:*"
+
+MIN_FREE_BYTES = 500_000_000
+"""With less disk than this no stack starts: a song or a save would soon fail half-way."""
 
 Step = Callable[[str], None]
 
@@ -76,6 +82,7 @@ class LocalStack:
         self._lock = DataLock(self.data)
         self._holding = False
         self._port = port
+        self._storage_port: int | None = None
         self._workers = workers
         self._settings = dict(settings or {})
         self._report = report
@@ -106,8 +113,9 @@ class LocalStack:
 
     def _start(self, step: Step) -> None:
         port = free_port(self._port)
+        check_space(self.data)
         step("starting the embedded cloud")
-        access = self.emulator.start()
+        access = self._cloud()
         step("creating tables, queues, bus and bucket")
         cloud = access.environment()
         tuning = self._tuning(cloud)
@@ -121,6 +129,17 @@ class LocalStack:
         step("waiting for the API")
         self._await_ready(port)
         self._publish()
+
+    def _cloud(self) -> CloudAccess:
+        """The emulator; after a restart where it was, so that URLs in use stay good."""
+        if self._storage_port is not None:
+            self.emulator = Emulator(self.data, self._storage_port, report=self._report)
+            with suppress(PortInUse):
+                return self.emulator.start()
+            self.emulator = Emulator(self.data, report=self._report)
+        access = self.emulator.start()
+        self._storage_port = urlsplit(access.endpoint).port
+        return access
 
     def _tuning(self, cloud: Mapping[str, str]) -> dict[str, str]:
         tuned = {k: v for k, v in cloud.items() if k.startswith("SPLITSOUND_")}
@@ -192,8 +211,8 @@ class LocalStack:
             if time.monotonic() > deadline:
                 log = self.logs / "api.log"
                 raise LocalStackError(
-                    f"The API is not ready after {_READY_SECONDS:g} s; see {log}:\n"
-                    f"{last_lines(log)}"
+                    f"The API is not ready after {_READY_SECONDS:g} s; see {log}"
+                    f"{f': {error}' if (error := last_error(log)) else '.'}"
                 )
             time.sleep(0.05)
 
@@ -239,6 +258,16 @@ class LocalStack:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def check_space(data: Path) -> None:
+    """Raises DiskFull when less than MIN_FREE_BYTES is free for ``data``."""
+    free = shutil.disk_usage(data).free
+    if free < MIN_FREE_BYTES:
+        raise DiskFull(
+            f"Only {free // 1_000_000} MB are free under {data}; free at least "
+            f"{MIN_FREE_BYTES // 1_000_000} MB, or use another disk."
+        )
 
 
 def free_port(port: int | None, preferred: int | None = None) -> int:

@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 from msgspec import Struct
 
-from infra.local.process import exited, how_it_ended, last_lines, spawn, terminate
+from infra.local.process import exited, how_it_ended, last_error, size_of, spawn, terminate
 from infra.local.signals import StopSignals
 
 _FIRST_BACKOFF = 0.5
@@ -40,11 +40,15 @@ class _Child:
         self.log = log
         self.process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
+        self._log_began = 0
         self._restart_at = 0.0
         self._backoff = _FIRST_BACKOFF
 
     def start(self) -> None:
+        before = size_of(self.log)
         self.process = spawn(self.component.argv, self.component.env, self.log)
+        # A log that became too long has been put aside, and a new one was begun.
+        self._log_began = before if size_of(self.log) >= before else 0
         self._started = time.monotonic()
 
     def tend(self) -> str | None:
@@ -64,8 +68,9 @@ class _Child:
         delay, self._backoff = self._backoff, min(self._backoff * 2, _LONGEST_BACKOFF)
         self.process = None
         self._restart_at = time.monotonic() + delay
-        tail = last_lines(self.log, 1)
-        said = f": {tail}" if tail else ""
+        # One that was killed did not end of what it had last complained about.
+        error = last_error(self.log, self._log_began) if returncode >= 0 else ""
+        said = f": {error}" if error else ""
         return (
             f"{self.component.name} ended ({how_it_ended(returncode)}){said}; "
             f"starting again in {delay:g} s, log in {self.log}"
@@ -129,7 +134,9 @@ class Supervisor:
         for child in reversed(self._children):
             if child.process is None:
                 continue
-            if not terminate(child.process, 0.0 if hurry() else child.component.grace, hurry):
+            by_itself = terminate(child.process, 0.0 if hurry() else child.component.grace, hurry)
+            # Whoever is in a hurry asked for it.
+            if not by_itself and not hurry():
                 self._report(f"{child.component.name} was killed: it did not stop by itself")
             child.process = None
 

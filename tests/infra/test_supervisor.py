@@ -15,6 +15,7 @@ import pytest
 
 from infra.local.errors import AlreadyRunning
 from infra.local.lock import DataLock, running, take_down
+from infra.local.process import last_error
 from infra.local.supervisor import Component, Supervisor
 from tests.infra.test_emulator import gone
 
@@ -136,7 +137,8 @@ def test_the_second_ctrl_c_does_not_wait_for_the_deaf(stack: Callable[..., Stack
     assert one.process.poll() is None
     one.ctrl_c()
     _, errors = one.process.communicate(timeout=30)
-    assert "deaf was killed" in errors
+    # It was asked for, so it is no news.
+    assert "was killed" not in errors
     assert all(gone(pid) for family in pids.values() for pid in family)
 
 
@@ -234,7 +236,7 @@ def test_a_damaged_run_file_is_only_a_file(tmp_path: Path, text: str) -> None:
 
 def test_restarts_back_off_and_say_why(tmp_path: Path) -> None:
     said: list[str] = []
-    crashing = Component("probe", (sys.executable, "-c", "raise SystemExit('no such bus')"), {})
+    crashing = Component("probe", (sys.executable, "-c", "raise LookupError('no such bus')"), {})
     supervisor = Supervisor([crashing], tmp_path, said.append)
     supervisor.start()
     deadline = time.monotonic() + 10
@@ -243,11 +245,39 @@ def test_restarts_back_off_and_say_why(tmp_path: Path) -> None:
         time.sleep(0.01)
     supervisor.stop()
     ended = [line for line in said if "ended" in line]
-    assert "probe ended (exit code 1): no such bus; starting again in 0.5 s" in ended[0]
+    assert (
+        "probe ended (exit code 1): LookupError: no such bus; starting again in 0.5 s" in ended[0]
+    )
     assert "in 1 s" in ended[1]
     assert "in 2 s" in ended[2]
     assert str(tmp_path / "probe.log") in ended[0]
     assert supervisor.pids == {}
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ('{"event": "all is well", "level": "info"}', ""),
+        ("INFO:     Uvicorn running", ""),
+        (
+            '{"event": "it failed", "level": "error"}\n{"event": "bye", "level": "info"}',
+            "it failed",
+        ),
+        (
+            '{"event": "no", "level": "error", "exception": "Traceback\\nKeyError: 1"}',
+            "no: KeyError: 1",
+        ),
+        ("Traceback (most recent call last):\n  x\nbotocore.Error: gone\n", "Error: gone"),
+        ('{"event": "half', ""),
+        ("", ""),
+    ],
+)
+def test_of_a_log_only_the_last_error_is_quoted(tmp_path: Path, log: str, said: str) -> None:
+    (tmp_path / "log").write_text(f"OSError: of an earlier run\n{log}")
+    found = last_error(tmp_path / "log", 27)
+    assert found.endswith(said)
+    assert bool(found) == bool(said)
+    assert last_error(tmp_path / "none") == ""
 
 
 def test_what_a_crashed_component_had_started_dies_with_it(tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ _ROOT = Path(__file__).resolve().parents[3]
 _GB = 1_000_000_000
 # A three-hour song at 48 kHz stereo takes 4 GB decoded, and its stems as much each.
 _COMFORTABLE = 10 * _GB
-_NEEDED = 1 * _GB
 _DEMUXERS = {"aac", "flac", "matroska", "mov", "mp3", "mpegts", "ogg", "wav"}
 _ENCODERS = {"flac", "libmp3lame", "pcm_s16le"}
 _PACKAGES = ("boto3", "aioboto3", "pynamodb", "litestar", "ffmpeg", "torch", "uvicorn")
@@ -39,6 +38,7 @@ def examine(data: Path) -> Iterator[Check]:
     yield examined("port", _port)
     yield examined("data directory", lambda: _writable(data))
     yield examined("disk space", lambda: _space(data))
+    yield examined("disk space for demo", lambda: _space(Path(tempfile.gettempdir())))
 
 
 def _python() -> str:
@@ -116,7 +116,7 @@ def _port() -> str:
         try:
             probe.bind(("127.0.0.1", DEFAULT_PORT))
         except OSError:
-            return f"{DEFAULT_PORT} is in use; `up` takes a free one unless told by --port"
+            return f"{DEFAULT_PORT} is in use; `up` takes a free one unless --port names one"
     return f"{DEFAULT_PORT} is free"
 
 
@@ -136,10 +136,16 @@ def _writable(data: Path) -> str:
 
 
 def _space(data: Path) -> str:
-    free = shutil.disk_usage(_existing(data)).free
-    told = f"{free / _GB:.1f} GB free"
-    if free < _NEEDED:
-        raise Ailing(told, "Free at least 1 GB; the stack refuses to start on a full disk.")
+    from infra.local.errors import DiskFull
+    from infra.local.stack import check_space
+
+    place = _existing(data)
+    told = f"{shutil.disk_usage(place).free / _GB:.1f} GB free under {place}"
+    try:
+        check_space(place)
+    except DiskFull as full:
+        raise Ailing(str(full), "No stack starts there until then.") from full
+    free = shutil.disk_usage(place).free
     return told if free > _COMFORTABLE else f"{told}; songs of hours need more than 10 GB"
 
 

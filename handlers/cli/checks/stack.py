@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handlers.cli.checks import Ailing, Check, examined
+from handlers.cli.reach import is_starting, other_data
+from handlers.cli.words import command_line, named
 
 if TYPE_CHECKING:
     import httpx
@@ -23,23 +25,28 @@ def examine(data: Path) -> Iterator[Check]:
     from infra.local.lock import running
 
     state = running(data)
-    if state is None or state.url is None:
-        yield Check("stack", "skipped", f"none is running on {data} (`splitsound up` starts one)")
+    if state is None:
+        start = command_line("up", data=other_data(data))
+        yield Check("stack", "skipped", f"none is running on {named(data)} (`{start}` starts one)")
+        return
+    if state.url is None:
+        yield Check("stack", "skipped", is_starting(data, state.pid))
         return
     url = state.url
-    yield examined("API", lambda: _ready(url))
+    yield examined("API", lambda: _ready(url, data))
     yield from _storage(data)
 
 
-def _ready(url: str) -> str:
+def _ready(url: str, data: Path) -> str:
     from handlers.cli.client import http_for
 
     with http_for(url) as http:
         answer = http.get(f"{url}/readyz")
     if not answer.is_success:
+        stop, start = (command_line(each, data=other_data(data)) for each in ("down", "up"))
         raise Ailing(
             f"{url} is not ready: {answer.text[:200]}",
-            "Look at the logs in the data directory; `splitsound down` and `up` start it anew.",
+            f"Look at the logs in {named(data)}; `{stop}`, then `{start}` starts it anew.",
         )
     return f"ready at {url}"
 
