@@ -10,6 +10,7 @@ from handlers.cli import terminal
 from handlers.cli.answers import Job
 from handlers.cli.client import Api
 from handlers.cli.reach import api_options, api_url, json_option
+from handlers.cli.words import safe
 
 
 @click.command("cancel")
@@ -23,4 +24,4 @@ def command(job_id: str, api: str | None, email: str, data: Path, as_json: bool)
     if as_json:
         terminal.emit({"job_id": job.job_id, "status": job.status})
     else:
-        click.echo(f"{job.job_id} is {job.status}.")
+        click.echo(safe(f"{job.job_id} is {job.status}."))

@@ -15,6 +15,8 @@ GLUE = "\N{NO-BREAK SPACE}"
 
 _GAPS = (2, 1)
 _INDENT = 4
+# Text is not squeezed into less than this.
+_NARROWEST = 16
 
 
 class Table:
@@ -121,11 +123,12 @@ def wrapped(text: str, room: int) -> list[str]:
 def hanging(
     console: Console, head: str, text: str, indent: int, style: str = "", *, mark: str = "dim"
 ) -> None:
-    """``head`` (styled ``mark``) and beside it, at ``indent``, ``text``; below it where that is too narrow."""
+    """``head``, and beside it, at ``indent``, ``text``; below it where that is too narrow."""
     from rich.cells import cell_len
 
     room = console.width if console.is_terminal else 0
-    if room and any(cell_len(word) > room - indent for word in text.split(" ")):
+    needed = max(_NARROWEST, *(cell_len(word) for word in text.split(" "))) if indent else 0
+    if room and needed > room - indent:
         if head.strip():
             _print(console, head, "", style, mark)
         for line in wrapped(text, room - _INDENT):

@@ -181,7 +181,8 @@ class LocalStack:
             replay.merge(self.journal)
             restored = replay.restore(self.journal, application.store)
             if restored.written:
-                self._report(f"Restored {restored.written} commits from the journal.")
+                commits = "1 commit" if restored.written == 1 else f"{restored.written} commits"
+                self._report(f"Restored {commits} from the journal.")
             for name, projection in projections.ALL.items():
                 step(f"bringing the read model {name} up to date")
                 sweep(projection, application.reading)

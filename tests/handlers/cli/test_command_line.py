@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from handlers.cli.checks import machine
+from infra.local import stack
+from infra.local.errors import DiskFull
+from infra.local.lock import DataLock
+
 PROGRAM = Path(sys.executable).with_name("splitsound")
 
 
@@ -158,3 +163,20 @@ def test_hints_name_a_command_that_works_as_it_is_typed(tmp_path: Path) -> None:
     assert f"`{PROGRAM} up --data 'my data'`" in done.stderr
     done = splitsound("projections", "list", cwd=tmp_path, PATH=str(PROGRAM.parent))
     assert "`splitsound up`" in done.stderr
+
+
+def test_a_full_disk_is_one_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "MIN_FREE_BYTES", 2**62)
+    with pytest.raises(DiskFull, match=str(tmp_path)) as raised:
+        stack.LocalStack(tmp_path / "data").start()
+    checks = {check.name: check for check in machine.examine(tmp_path / "data")}
+    assert checks["disk space"].found == str(raised.value)
+
+
+def test_while_a_stack_starts_everyone_says_so(tmp_path: Path) -> None:
+    (tmp_path / "song.wav").write_bytes(b"RIFF")
+    with DataLock(tmp_path / ".splitsound"):
+        for command in (["separate", "song.wav"], ["projections", "list"], ["up"], ["doctor"]):
+            done = splitsound(*command, cwd=tmp_path)
+            assert "starting" in done.stdout + done.stderr, command
+            assert "No stack" not in done.stderr

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from handlers.cli import credits, events, terminal
-from handlers.cli.tables import GLUE, Table, wrapped
+from handlers.cli.tables import GLUE, Table, hanging, wrapped
 from handlers.cli.words import counted, named, safe
 from tests.handlers.cli.test_audit import account, history, recorded
 
@@ -68,6 +68,14 @@ def test_ids_and_units_stay_whole() -> None:
     terminal.Display(screen).fact("Audio", f"measured, and it is {terminal.duration(12.3)} long")
     assert "12.3 s" in file.getvalue()
     assert GLUE not in file.getvalue()
+
+
+def test_a_text_is_never_squeezed_into_a_few_columns() -> None:
+    screen, file = window(40)
+    hanging(screen, "  ok  port", "it is in use", 33)
+    hanging(screen, "", "-> use another one", 33)
+    lines = ["  ok  port", "    it is in use", "    -> use another one"]
+    assert file.getvalue().splitlines() == lines
 
 
 def test_what_a_terminal_would_obey_never_reaches_it() -> None:
