@@ -132,6 +132,8 @@ class TestLiveExport:
                 data = exported(DynamoDBStore(client, table, SetClock()))
             finally:
                 stop.set()
+                # The client is every test's.
+                client.meta.events.unregister("before-call.dynamodb.Scan", between_pages)
             writer.result()
         assert len(pages) > 2
         assert all(pages)
