@@ -108,7 +108,9 @@ def test_first_audio_stream_of_a_video(tmp_path: Path) -> None:
     sound = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=1")
     ffmpeg(*picture, *sound, "-c:a", "aac", video)
     found = measured(video)
-    assert found.audio == Audio(48000, 48000, 1)
+    # Older ffmpegs do not drop the padding of AAC's last frame.
+    assert 48000 <= found.audio.samples < 48000 + 1024
+    assert (found.audio.rate, found.audio.channels) == (48000, 1)
     assert (found.container, found.codec) == ("mov,mp4,m4a,3gp,3g2,mj2", "aac")
     ffmpeg(*picture, tmp_path / "silent.mp4")
     assert refused(tmp_path / "silent.mp4").code == "no_audio"
