@@ -1,0 +1,118 @@
+"""ffmpeg as a child: time limits, cancellation, death with its parent, being stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from domain.audio import FORMATS, Audio, Cancelled
+from domain.errors import MediaError, Unavailable
+from infra import media
+from infra.media import process
+from tests.infra.media_files import spool, tone
+
+
+def test_time_limit_and_cancellation(tmp_path: Path) -> None:
+    source = tone(tmp_path / "a.wav", n=44100 * 20)
+    with pytest.raises(MediaError) as caught:
+        media.measure(source, max_seconds=60, timeout=0.0)
+    assert caught.value.code == "ffmpeg_timeout"
+    with pytest.raises(Cancelled):
+        media.measure(source, max_seconds=60, timeout=20, cancelled=lambda: True)
+    target = tmp_path / "t"
+    with pytest.raises(Cancelled):
+        media.decode(source, target, audio=Audio(1, 44100, 2), timeout=20, cancelled=lambda: True)
+    with pytest.raises(Cancelled):
+        media.encode(
+            spool(tmp_path / "s", np.zeros((1000, 2))),
+            Audio(1000, 44100, 2),
+            target,
+            FORMATS["flac"],
+            timeout=20,
+            cancelled=lambda: True,
+        )
+    assert not target.exists()
+
+
+def test_a_hung_child_is_killed_within_its_limit() -> None:
+    polls: list[float] = []
+
+    def poll() -> bool:
+        polls.append(time.monotonic())
+        return False
+
+    started = time.monotonic()
+    with pytest.raises(MediaError, match="longer than its time limit"):
+        process.run(["/bin/sleep", "60"], timeout=1.0, cancelled=poll, sink=lambda _: None)
+    assert time.monotonic() - started < 2
+    assert len(polls) >= 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+def test_the_child_dies_with_its_parent() -> None:
+    code = (
+        "import os\nfrom infra.media import process\n"
+        "mine = f'/proc/self/task/{os.getpid()}/children'\n"
+        "tell = lambda: print(open(mine).read(), flush=True)\n"
+        "process.run(['/bin/sleep', '60'], timeout=60, cancelled=tell)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    assert alive(child)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 5
+    while alive(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(child)
+
+
+def alive(pid: int) -> bool:
+    """Running: neither gone nor a zombie whom nobody has asked for yet."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_decoder_measures_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """What ffmpeg counted until somebody stopped it must not become the length that is paid."""
+    source = tone(tmp_path / f"song-{number}.wav", n=44100 * 60)
+    patient = tmp_path / "ffmpeg"  # reads in real time, so that there is time to stop it
+    patient.write_text(f'#!/bin/sh\nexec "{media.binary()}" -re "$@"\n')
+    patient.chmod(0o755)
+    monkeypatch.setenv("SPLITSOUND_FFMPEG", str(patient))
+    asked = [0]
+
+    def stop_it() -> bool:
+        asked[0] += 1
+        if asked[0] == 4:
+            for process_id in running_on(source):
+                os.kill(process_id, number)
+        return False
+
+    with pytest.raises(Unavailable):
+        media.measure(source, max_seconds=600, timeout=30, cancelled=stop_it)
+
+
+def running_on(source: Path) -> list[int]:
+    found = []
+    for commands in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = commands.read_bytes().split(b"\0")
+            if any(str(source).encode() in w for w in words):
+                found.append(int(commands.parent.name))
+    return found
