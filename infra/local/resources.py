@@ -147,8 +147,11 @@ def queue_policy(clients: Clients, given: Properties) -> Attributes:
     """One policy on each of several queues."""
     request = _known("AWS::SQS::QueuePolicy", given, {"Queues", "PolicyDocument"})
     policy = json.dumps(request["PolicyDocument"])
+    sqs = clients("sqs")
     for url in request["Queues"]:
-        clients("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
+        if not _same(found.get("Attributes", {}).get("Policy"), policy):
+            sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
     return {}
 
 
