@@ -25,6 +25,8 @@ from domain.aggregate import Aggregate, Event, Recorded
 from domain.errors import HistoryBroken
 
 GENESIS = bytes(32)
+# The origin of commits that a local stack gave back to its own emulator.
+JOURNALED = "journal"
 
 State = TypeVar("State")
 

@@ -17,9 +17,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from commands import Context, FailSeparation, RejectAsset, execute
 from domain import asset, job
-from domain.commit import Meta
+from domain.commit import JOURNALED, Meta
 from domain.errors import SplitSoundError, StaleAttempt
 from domain.job import JOB
 from infra.operations import DynamoDBOperations
@@ -31,7 +33,6 @@ from projections.ports import Row
 from projections.projection import Projection
 
 ACTOR = "sweeper"
-JOURNAL = "journal"
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Sweeper:
     def _sleeps(self, row: Row) -> bool:
         """Whether the stream's last commit came from another stage."""
         commits = list(self.reading.history.read(row.stream, 0))
-        return bool(commits) and commits[-1].origin not in (None, JOURNAL)
+        return bool(commits) and commits[-1].origin not in (None, JOURNALED)
 
     def _alive(self, job_id: str, grace: int) -> bool:
         progress = self.operations.progress(job_id)
@@ -130,14 +131,13 @@ class Sweeper:
 
     def _bury_one(self, work: Work, message: Message, end: Any) -> int:
         try:
-            doorbell = parse(message.body)
-            end(doorbell, message)
-        except SplitSoundError as error:
-            # It stays in the dead-letter queue and the next sweep tries again.
-            self.log.warning("dead message stays", message=message.id, error=error.detail)
-            return 0
-        except Exception:
+            end(parse(message.body), message)
+        except msgspec.MsgspecError:
             self.log.exception("dead message is not ours", message=message.id, body=message.body)
+        except Exception:
+            # Somebody's credits hang on it: it stays, and the next sweep tries again.
+            self.log.exception("dead message stays", message=message.id)
+            return 0
         work.dead.delete(message)
         return 1
 

@@ -20,7 +20,7 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Struct
 
-from domain.commit import Commit, Tip
+from domain.commit import JOURNALED, Commit, Tip
 from domain.errors import HistoryBroken, Invalid
 from infra.event_store.importer import Imported, Importer
 from infra.event_store.journal import MERGED, open_locked, sync_directory
@@ -29,7 +29,6 @@ from infra.event_store.store import CommitStore
 from infra.event_store.transfer import Progress, write_commits
 
 _TRANSACTION_COMMITS = 50
-_ORIGIN = "journal"
 
 
 class _Place(Struct, frozen=True, gc=False):
@@ -102,7 +101,7 @@ def restore(directory: Path, store: CommitStore, progress: Progress | None = Non
         importer = Importer(store, None, _TRANSACTION_COMMITS, tips)
         count = 0
         for commit in commits(directory):
-            marked = msgspec.structs.replace(commit, origin=commit.origin or _ORIGIN)
+            marked = msgspec.structs.replace(commit, origin=commit.origin or JOURNALED)
             importer.add(marked, f"Journaled commit {commit.first} of {commit.stream}")
             count += 1
             if progress and count % 100 == 0:
@@ -132,7 +131,7 @@ def _indexed(files: Sequence[BinaryIO]) -> _Index:
     for number, file in enumerate(files):
         for offset, commit in _complete(file):
             places = index.setdefault(commit.stream, {})
-            bound = bool(commit.peers) and commit.origin in (None, _ORIGIN)
+            bound = bool(commit.peers) and commit.origin in (None, JOURNALED)
             place = _Place(number, offset, commit.hash, bound)
             other = places.setdefault(commit.first, place)
             if other.hash != commit.hash:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -164,3 +165,15 @@ def test_a_job_that_kills_its_workers_ends(application: Application) -> None:
     state = application.store.load(JOB, "job-job").state
     assert (state.status, state.attempt) == ("failed", MAX_ATTEMPTS)
     assert application.store.load(CREDITS, "credits-usr").state.reserved == 0
+
+
+def test_a_dead_letter_stays_while_its_job_cannot_be_ended(
+    application: Application, sweeper: Sweeper
+) -> None:
+    """Whatever breaks, foreseen or not: the credits are still held, so the letter must stay."""
+    (requested,) = application.store.read("job-job_a")
+    application.queue("separation_dlq").send(envelope(ring(requested)))
+    broken = msgspec.structs.replace(application.context, store=None)
+    replace(sweeper, context=broken).sweep()
+    assert application.queue("separation_dlq").depth() == 1
+    assert application.store.load(JOB, "job-job_a").state.status == "queued"
