@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from domain.errors import Unavailable
-from infra.queue import Queue
+from infra.queue import MOST, Message, Queue
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 FAULT_SECONDS = 1.0
@@ -30,18 +30,19 @@ def consume(queue: Queue, handler: Handler, stop: threading.Event, wait: int, lo
     """Feed the handler batch by batch until ``stop`` is set. wait: seconds of a long poll."""
     while not stop.is_set():
         try:
-            _one_batch(queue, handler, wait)
+            kept = _one_batch(queue, handler, wait)
+            if kept:
+                log.warning("handled messages will come again", count=len(kept))
         except Unavailable as error:
             log.warning("queue did not answer", error=error.detail)
             stop.wait(FAULT_SECONDS)
 
 
-def _one_batch(queue: Queue, handler: Handler, wait: int) -> None:
-    messages = queue.receive(most=10, wait=wait)
+def _one_batch(queue: Queue, handler: Handler, wait: int) -> list[Message]:
+    """The messages that were handled and could not be deleted."""
+    messages = queue.receive(most=MOST, wait=wait)
     if not messages:
-        return
+        return []
     records = [{"messageId": m.id, "body": m.body} for m in messages]
     failed = {f["itemIdentifier"] for f in handler({"Records": records})["batchItemFailures"]}
-    for message in messages:
-        if message.id not in failed:
-            queue.delete(message)
+    return queue.delete_all([m for m in messages if m.id not in failed])

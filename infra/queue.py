@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from infra.event_store.dynamodb import unavailable
+
+MOST = 10
+"""Messages that SQS takes or gives in one call."""
 
 
 class Message(Struct, frozen=True):
@@ -29,7 +33,7 @@ class Queue:
     def receive(
         self, most: int = 1, wait: int = 20, visibility: int | None = None
     ) -> list[Message]:
-        """Up to ``most`` (at most 10) messages, waiting up to ``wait`` seconds for the first.
+        """Up to ``most`` (at most MOST) messages, waiting up to ``wait`` seconds for the first.
 
         visibility: seconds for which nobody else gets them; the queue's own unless told.
         """
@@ -59,6 +63,20 @@ class Queue:
     def delete(self, message: Message) -> None:
         """The message is done with."""
         self._call("delete_message", QueueUrl=self.url, ReceiptHandle=message.receipt)
+
+    def delete_all(self, messages: Sequence[Message]) -> list[Message]:
+        """All of them are done with, in one call per ten.
+
+        Gives those that the queue did not delete: they will come again.
+        """
+        kept: list[Message] = []
+        for start in range(0, len(messages), MOST):
+            batch = messages[start : start + MOST]
+            # By position: the same message may have been received twice.
+            entries = [{"Id": str(n), "ReceiptHandle": m.receipt} for n, m in enumerate(batch)]
+            answer = self._call("delete_message_batch", QueueUrl=self.url, Entries=entries)
+            kept += [batch[int(failed["Id"])] for failed in answer.get("Failed", [])]
+        return kept
 
     def hide(self, message: Message, seconds: int) -> None:
         """Keep the message from others for so many seconds from now; 0 gives it back."""
