@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 from functools import cached_property, reduce
 from operator import or_
@@ -11,17 +12,38 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
+_TAG = re.compile(r"[A-Z][A-Za-z]*(\.v([2-9]|[1-9][0-9]+))?")
+
 
 class Event(Struct, frozen=True, tag_field="type", tag=True):
-    """A fact. The class name is the ``type`` in storage: renaming one breaks history.
+    """A fact. Its tag is the ``type`` in storage; renaming one breaks history.
 
-    To change an event incompatibly, keep the old class (with its tag), give it an
-    ``upcast()`` that returns the new event, and tag the new class ``Name.v2``.
+    The tag is the class name, which is version 1, or ``Name.v2``, ``Name.v3``, ... To change
+    an event incompatibly: rename the old class and keep its tag (``tag="Noted"``), give it an
+    ``upcast()`` that returns the next version's event, and tag the new class ``Noted.v2``. Both
+    stand in the aggregate's events; ``evolve`` and projections meet only the newest.
+
+    A commit's ``types``, and so rules and doorbells, say the name without the version: who
+    waits for ``Noted`` waits for what happened, in whatever shape it is written down.
     """
 
+    @classmethod
+    def event_name(cls) -> str:
+        """What happened, whatever the version: the tag without its suffix."""
+        return _tag(cls).partition(".v")[0]
+
+    @classmethod
+    def schema_version(cls) -> int:
+        """1 for a plain tag, 2 for ``Name.v2``."""
+        return int(_tag(cls).partition(".v")[2] or 1)
+
     def upcast(self) -> Event:
-        """The event in today's shape; old shapes override this."""
+        """The event in the next version's shape; old versions override this."""
         return self
+
+
+def _tag(event: type[Event]) -> str:
+    return str(event.__struct_config__.tag)
 
 
 class Recorded(Struct, frozen=True):
@@ -55,7 +77,7 @@ class Aggregate(Generic[State]):
         self.events = events
         self.state = state
         self.evolve = evolve
-        self._old_shapes = any(e.upcast is not Event.upcast for e in events)
+        self._old_shapes = _check_versions(category, events)
 
     def stream(self, identity: str) -> str:
         """The stream name of one aggregate, ``<category>-<id>``."""
@@ -79,7 +101,7 @@ class Aggregate(Generic[State]):
     def decode(self, events: str) -> list[Event]:
         """The events of one commit's JSON text, in today's shapes."""
         decoded: list[Event] = self._events_decoder.decode(events)
-        return [e.upcast() for e in decoded] if self._old_shapes else decoded
+        return [_newest(e) for e in decoded] if self._old_shapes else decoded
 
     def fold(self, events: Iterable[Event], state: State | None = None) -> State:
         """The state after ``events``, starting from ``state`` or from nothing."""
@@ -101,6 +123,29 @@ class Aggregate(Generic[State]):
         if envelope.schema != self.schema:
             return None
         return self._state_decoder.decode(envelope.state)
+
+
+def _newest(event: Event) -> Event:
+    while (newer := event.upcast()) is not event:
+        event = newer
+    return event
+
+
+def _check_versions(category: str, events: Iterable[type[Event]]) -> bool:
+    """Whether there are old versions. Raises TypeError where tags or upcasts do not fit."""
+    versions: dict[str, list[type[Event]]] = {}
+    for event in events:
+        if not _TAG.fullmatch(_tag(event)):
+            raise TypeError(f"{category}: the tag {_tag(event)!r} is neither Name nor Name.v2, ...")
+        versions.setdefault(event.event_name(), []).append(event)
+    for name, shapes in versions.items():
+        shapes.sort(key=lambda shape: shape.schema_version())
+        if [shape.schema_version() for shape in shapes] != list(range(1, len(shapes) + 1)):
+            raise TypeError(f"{category}: the versions of {name} must be 1, 2, ... without a gap.")
+        *old, newest = shapes
+        if newest.upcast is not Event.upcast or any(o.upcast is Event.upcast for o in old):
+            raise TypeError(f"{category}: each version of {name} but the newest needs an upcast().")
+    return any(len(shapes) > 1 for shapes in versions.values())
 
 
 class _Snapshot(Struct):

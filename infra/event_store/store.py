@@ -139,7 +139,7 @@ def _draft(append: Append, meta: Meta, now: int) -> Commit:
         stream=tip.stream,
         first=tip.version + 1,
         last=tip.version + len(append.events),
-        types=tuple(sorted({_type_name(e) for e in append.events})),
+        types=tuple(sorted({e.event_name() for e in append.events})),
         events=events.decode(),
         cmd=meta.cmd,
         t=max(now, tip.t),
@@ -174,7 +174,3 @@ def _tip(commit: Commit, commits: int, size: int) -> Tip:
 def _stored_size(commit: Commit) -> int:
     # The attributes beside the events take about 300 bytes.
     return byte_size(commit.events) + 300
-
-
-def _type_name(event: Event) -> str:
-    return str(event.__struct_config__.tag)

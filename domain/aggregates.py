@@ -1,0 +1,24 @@
+"""Every aggregate there is, by the category that begins its streams' names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from domain.aggregate import Aggregate
+from domain.asset import ASSET
+from domain.credits import CREDITS
+from domain.errors import NotFound
+from domain.job import JOB
+from domain.user import USER
+
+BY_CATEGORY: dict[str, Aggregate[Any]] = {a.category: a for a in (JOB, CREDITS, ASSET, USER)}
+
+
+def of_stream(stream: str) -> Aggregate[Any]:
+    """The aggregate whose events stand in ``<category>-<id>``. Raises NotFound."""
+    category = stream.partition("-")[0]
+    try:
+        return BY_CATEGORY[category]
+    except KeyError:
+        known = ", ".join(f"{name}-<id>" for name in sorted(BY_CATEGORY))
+        raise NotFound(f"No aggregate has streams like {stream!r}; there are {known}.") from None

@@ -1,0 +1,103 @@
+"""What is recorded: each chapter is a story told by real commands, in streams of its own.
+
+A chapter whose file exists is not told again, so its function may be deleted when the commands
+have moved on; the file stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from commands import (
+    AbortUpload,
+    CancelSeparation,
+    CompleteSeparation,
+    CompleteUpload,
+    FailSeparation,
+    InitializeUpload,
+    RecordStage,
+    RejectAsset,
+    RequestSeparation,
+    StartSeparation,
+)
+from commands.dispatch import Command
+from domain import credits
+from domain.aggregate import Event
+from domain.commit import Append, Meta
+from domain.credits import CREDITS, CreditsGranted
+from domain.job import STAGES, StemFile
+from tests.world import World
+
+
+class Teller:
+    """A world whose clock goes on by a quarter of a second with each command."""
+
+    def __init__(self, user: str) -> None:
+        self.world, self.user = World(seed=1), user
+
+    def do(self, *commands: Command) -> None:
+        """Execute them, one commit after the other."""
+        for command in commands:
+            self.world.clock.time += 250
+            self.world.do(command)
+
+    def book(self, decide: Callable[[Any], list[Event]]) -> None:
+        """What no command asks for yet: a decision on the user's account, committed."""
+        self.world.clock.time += 250
+        store = self.world.store
+        account = store.load(CREDITS, CREDITS.stream(self.user))
+        meta = Meta(self.world.context.ids.fresh("cmd"), "test", "req_1", "cmd_1")
+        store.append([Append(account, decide(account.state))], meta)
+
+    def stems(self, job: str, attempt: int) -> tuple[StemFile, ...]:
+        """Two files of an attempt."""
+        folder = f"user_{self.user}/jobs/{job}/output/{attempt}"
+        return tuple(
+            StemFile(name, f"{folder}/{name}.flac", 1_234_567, "audio/flac", 0.75)
+            for name in ("vocals", "accompaniment")
+        )
+
+
+def first_release() -> World:
+    """Uploads, jobs and credits as the first release knew them."""
+    tell = Teller("usr_ann")
+    tell.world.sign_up("usr_ann")
+    tell.world.ready_asset("usr_ann", "ast_song", seconds=12)
+    upload = ("usr_ann", "ast_gone", "müde.mp3", "audio/mpeg", 1000, 8 << 20, "k", "up")
+    tell.do(InitializeUpload(*upload), AbortUpload("usr_ann", "ast_gone", "aborted by the user"))
+    tell.do(
+        InitializeUpload("usr_ann", "ast_mute", "a.wav", "", 9, 8 << 20, "k", "up"),
+        CompleteUpload("usr_ann", "ast_mute", 9, "etag"),
+        RejectAsset("ast_mute", "no_audio", "There is no sound in it."),
+    )
+    _first_jobs(tell)
+    _first_credits(tell)
+    return tell.world
+
+
+def _first_jobs(tell: Teller) -> None:
+    def ask(job: str, retry_of: str | None = None) -> Command:
+        return RequestSeparation("usr_ann", job, "ast_song", "two", "flac", (), retry_of)
+
+    tell.do(ask("job_done"), StartSeparation("job_done", "w:1"))
+    tell.do(RecordStage("job_done", 1, "download", 31), StartSeparation("job_done", "w:2"))
+    tell.do(*(RecordStage("job_done", 2, stage, 1000) for stage in STAGES))
+    tell.do(CompleteSeparation("job_done", 2, tell.stems("job_done", 2), -1.5))
+    tell.do(ask("job_bad"), StartSeparation("job_bad", "w:1"))
+    tell.do(FailSeparation("job_bad", 1, "decode", "ffmpeg_failed", "It ends in its middle."))
+    tell.do(ask("job_back", "job_bad"), CancelSeparation("usr_ann", "job_back"))
+    tell.do(ask("job_open"), StartSeparation("job_open", "w:1"), ask("job_new"))
+
+
+def _first_credits(tell: Teller) -> None:
+    soon = tell.world.clock.now() + 2000
+    gift = CreditsGranted("usr_ann", "grt_gift", "promotion", 20, soon, 10)
+    tell.book(lambda account: credits.grant(account, gift))
+    tell.book(lambda account: credits.reserve(account, "job_part", 7, soon - 1500))
+    tell.book(lambda account: credits.capture(account, "job_part", 5))
+    tell.world.clock.time += 5000
+    tell.book(lambda account: credits.expire(account, soon))
+
+
+CHAPTERS: dict[str, Callable[[], World]] = {"2026-11-first": first_release}
