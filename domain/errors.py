@@ -9,6 +9,9 @@
     │   ├── KeyReused        idempotency_key_reused 422 no same key, different body
     │   └── PartsMismatch    parts_mismatch     422  no    S3 lacks a part or its ETag differs
     ├── Unauthenticated      unauthenticated    401  no
+    ├── Forbidden            forbidden          403  no    signed in, without the right to it
+    │   ├── NotAnAdmin       not_an_admin       403  no    the address is not on the list
+    │   └── AdminClaimMissing admin_claim_missing 403 no   sign in again with admin: true
     ├── NotFound             not_found          404  no    absent, or somebody else's
     ├── NotEnoughCredits     not_enough_credits 402  no    carries required and available
     ├── Refused              not_allowed_now    409  no    the aggregate's state forbids it
@@ -18,7 +21,8 @@
     │   └── UploadExpired    upload_expired     410  no    start a new upload
     ├── Conflict             conflict           409  yes   others kept winning the stream
     ├── Unavailable          unavailable        503  yes   a service we need did not answer
-    │   └── StorageFull      storage_full       503  yes   no room left on a disk
+    │   ├── StorageFull      storage_full       503  yes   no room left on a disk
+    │   └── AccessDenied     access_denied_by_aws 503 no   AWS denied it: a policy has to change
     ├── CommitTooLarge       commit_too_large   413  no    over 300 KB
     ├── HistoryBroken        history_broken     500  no    the hash chain does not hold
     ├── MediaError           (the code says)    422  no    the bytes cannot be worked with
@@ -97,6 +101,25 @@ class Unauthenticated(SplitSoundError):
     status = 401
 
 
+class Forbidden(SplitSoundError):
+    """The user is known and may not do this. Carries ``missing``: what the right takes."""
+
+    code = "forbidden"
+    status = 403
+
+
+class NotAnAdmin(Forbidden):
+    """The user's address is not on the list of administrators."""
+
+    code = "not_an_admin"
+
+
+class AdminClaimMissing(Forbidden):
+    """An administrator's token that was not asked for as one."""
+
+    code = "admin_claim_missing"
+
+
 class NotFound(SplitSoundError):
     """Absent, or somebody else's: the answer is the same, so that ids leak nothing."""
 
@@ -173,6 +196,41 @@ class StorageFull(Unavailable):
     """No room left on a disk that we must write to; nothing was acknowledged."""
 
     code = "storage_full"
+
+
+class AccessDenied(Unavailable):
+    """AWS's policies do not let this process do it. Carries ``action`` and ``resource``.
+
+    An Unavailable, since whoever waits and tries again is right to: the operator can grant it
+    meanwhile. A client is not asked to.
+    """
+
+    code = "access_denied_by_aws"
+    retryable = False
+
+
+class Paused(SplitSoundError):
+    """Operators closed intake or a model for a while. Carries ``subject`` and ``retry_after``."""
+
+    code = "paused"
+    status = 503
+    retryable = True
+
+    def __init__(self, subject: str, what: str, reason: str, retry_after: int) -> None:
+        """what: for people, without a full stop; retry_after: seconds."""
+        super().__init__(
+            f"{what} by the operators: {reason.rstrip('.')}. Nothing was changed; "
+            f"come back in {_duration(retry_after)}.",
+            subject=subject,
+            retry_after=retry_after,
+        )
+
+
+def _duration(seconds: int) -> str:
+    if seconds < 120:
+        return f"{seconds} seconds" if seconds != 1 else "a second"
+    minutes = -(-seconds // 60)
+    return f"{minutes} minutes" if minutes < 120 else f"{-(-minutes // 60)} hours"
 
 
 class CommitTooLarge(SplitSoundError):

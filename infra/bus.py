@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.faults import unavailable
 from projections.doorbell import DETAIL_TYPE, SOURCE, Doorbell
 
 _ENTRIES = 10
@@ -24,6 +26,7 @@ class Bus:
         """Put them on the bus; the positions of those that the bus refused.
 
         PutEvents takes ten entries and 256 KB a call and may refuse some of a call.
+        Raises Unavailable; what was published before is published again, which is harmless.
         """
         failed: list[int] = []
         details = [msgspec.json.encode(d).decode() for d in doorbells]
@@ -37,10 +40,16 @@ class Bus:
                 }
                 for detail in details[start:stop]
             ]
-            answer = self._client.put_events(Entries=entries)
+            answer = self._put(entries)
             if answer["FailedEntryCount"]:
                 failed += [start + i for i, e in enumerate(answer["Entries"]) if e.get("ErrorCode")]
         return failed
+
+    def _put(self, entries: list[dict[str, str]]) -> Any:
+        try:
+            return self._client.put_events(Entries=entries)
+        except (ClientError, BotoCoreError) as error:
+            raise unavailable("The bus", error, f"event-bus/{self._name}") from error
 
 
 def _batches(details: Sequence[str]) -> list[tuple[int, int]]:

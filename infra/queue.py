@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
-from infra.event_store.dynamodb import unavailable
+from infra.faults import unavailable
 
 MOST = 10
 """Messages that SQS takes or gives in one call."""
@@ -95,4 +95,4 @@ class Queue:
         try:
             return getattr(self._client, operation)(**request)
         except (ClientError, BotoCoreError) as error:
-            raise unavailable("The queue", error) from error
+            raise unavailable("The queue", error, self.url) from error

@@ -9,6 +9,7 @@ from functools import partial
 from litestar import get
 from msgspec import Struct
 
+from domain.errors import AccessDenied
 from domain.user import USER
 from handlers.api import log, storage
 from handlers.api.openapi import problems
@@ -75,5 +76,6 @@ async def _answers(name: str, check: Awaitable[None]) -> str | None:
             await check
     except Exception as error:
         log.warning("not ready", part=name, error=repr(error))
-        return str(error) if isinstance(error, storage.NotWritable) else "no answer"
+        told = isinstance(error, storage.NotWritable | AccessDenied)
+        return str(error) if told else "no answer"
     return None

@@ -20,7 +20,13 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.routes import HTTPRoute
 
-from handlers.api.problems import MEDIA_TYPE, NoCreditsProblem, Problem, TooLargeProblem
+from handlers.api.problems import (
+    MEDIA_TYPE,
+    NoCreditsProblem,
+    Problem,
+    TooLargeProblem,
+    UnavailableProblem,
+)
 
 SCHEME = "bearer"
 LOCATION = ResponseHeader(
@@ -29,11 +35,16 @@ LOCATION = ResponseHeader(
 
 
 # Statuses whose documents have members of their own.
-_VARIANTS: dict[int, type[Problem]] = {402: NoCreditsProblem, 413: TooLargeProblem}
+_VARIANTS: dict[int, type[Problem]] = {
+    402: NoCreditsProblem,
+    413: TooLargeProblem,
+    503: UnavailableProblem,
+}
 _MEANING = {
     400: "The body is not JSON.",
     401: "No access token, or one that does not verify.",
     402: "The account cannot cover the price.",
+    403: "Signed in, without the right to this; `missing` says what it takes.",
     404: "Absent, or somebody else's.",
     409: "The state of things forbids it now, or others kept writing; see `retryable`.",
     410: "Storage lost the parts; start a new upload.",

@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import Scope
 from msgspec import Struct
 
-from domain.errors import Invalid, SplitSoundError, StorageFull
+from domain.errors import AccessDenied, Invalid, Paused, SplitSoundError, StorageFull
 from handlers.api import log, storage
 
 MEDIA_TYPE = "application/problem+json"
@@ -87,6 +87,18 @@ class TooLargeProblem(Problem, frozen=True, kw_only=True, omit_defaults=True):
     limit: int | None = None
 
 
+class UnavailableProblem(Problem, frozen=True, kw_only=True, omit_defaults=True):
+    """action, resource: access_denied_by_aws only; what the operator has to allow, and where.
+
+    subject, retry_after: paused only; what the operators closed, and for how many seconds.
+    """
+
+    action: str | None = None
+    resource: str | None = None
+    subject: str | None = None
+    retry_after: int | None = None
+
+
 class NotReady(SplitSoundError):
     """What this process needs does not answer."""
 
@@ -99,11 +111,12 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[byte
     """The problem document of any exception; what we did not foresee is logged, not shown."""
     found = storage.named(error, request.app.state.service.application.settings)
     facts = _facts(found)
-    status, code, *_, headers = facts
-    if status >= 500 and not isinstance(error, NotReady):
+    status, code, _, _, extra, headers = facts
+    if status >= 500 and not isinstance(error, NotReady | Paused):
         log_failure(request.scope, error)
-    if code in RETRY_SECONDS:
-        headers["Retry-After"] = str(RETRY_SECONDS[code])
+    wait = extra.get("retry_after", RETRY_SECONDS.get(code))
+    if wait is not None:
+        headers["Retry-After"] = str(wait)
     body = _document(request.scope, facts)
     return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
@@ -152,7 +165,7 @@ def _of_ours(error: SplitSoundError) -> _Facts:
     detail = error.detail
     if error.status == 401:
         headers["WWW-Authenticate"] = _challenge(extra.pop("token_error", None), detail)
-    if error.status >= 500 and not isinstance(error, NotReady):
+    if error.status >= 500 and not isinstance(error, NotReady | AccessDenied | Paused):
         # What a service told us may name hosts and tables: the log has it.
         detail, extra = _NO_ROOM if isinstance(error, StorageFull) else _hidden(error.status), {}
     return error.status, error.code, error.retryable, detail, extra, headers

@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from domain.errors import StorageFull, Unavailable
+from domain.errors import AccessDenied, StorageFull, Unavailable
 from infra.settings import Settings
 
 # Below this a disk counts as full: what is left is for whoever cleans up.
@@ -51,7 +51,7 @@ def named(error: Exception, settings: Settings) -> Exception:
             return StorageFull(str(cause))
         seen.add(id(cause))
         cause = cause.__cause__ or cause.__context__
-    if isinstance(error, Unavailable) and not isinstance(error, StorageFull):
+    if isinstance(error, Unavailable) and not isinstance(error, StorageFull | AccessDenied):
         try:
             for directory in directories(settings).values():
                 require_room(directory)

@@ -13,6 +13,7 @@ from typing import Any
 import aioboto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from domain.errors import Unavailable
 from handlers.relay import Relay
 from infra.bootstrap import Application
 from infra.logs import configure
@@ -89,7 +90,11 @@ class Tail:
         return str(answer["ShardIterator"])
 
     async def _publish(self, records: list[Any]) -> bool:
-        answer = await asyncio.to_thread(self._relay, {"Records": records})
+        try:
+            answer = await asyncio.to_thread(self._relay, {"Records": records})
+        except Unavailable as error:
+            self._log.warning("bus did not answer", error=error.detail)
+            return False
         failures = answer["batchItemFailures"]
         if failures:
             self._log.warning("bus refused", first=failures[0]["itemIdentifier"])

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from commands.ports import Clock, Pause
 from domain.commit import Commit, Peer
-from domain.errors import Unavailable
+from domain.errors import AccessDenied, Unavailable
 from infra.event_store.store import (
     SNAPSHOT_COMMITS,
     CommitStore,
@@ -27,6 +27,7 @@ from infra.event_store.store import (
     byte_size,
     same_command,
 )
+from infra.faults import unavailable as unavailable  # noqa: PLC0414 - others find it here
 
 Item = dict[str, Any]
 
@@ -84,6 +85,14 @@ class DynamoDBStore(CommitStore):
                 queried = True
                 yield from self.read(stream, last)
 
+    def estimate(self) -> int:
+        """See CommitStore. DynamoDB counts every six hours or so."""
+        try:
+            table = self._client.describe_table(TableName=self._table)["Table"]
+        except (ClientError, BotoCoreError) as error:
+            raise unavailable("DynamoDB", error) from error
+        return int(table["ItemCount"])
+
     def put(self, commits: Sequence[Commit]) -> list[Commit]:
         """See CommitStore."""
         items = [to_item(c) for c in commits]
@@ -94,6 +103,9 @@ class DynamoDBStore(CommitStore):
         except (ClientError, BotoCoreError) as error:
             # A write that got no answer may stand all the same: only the same command, sent
             # again, finds out.
+            refused = unavailable("DynamoDB", error, f"table/{self._table}")
+            if isinstance(refused, AccessDenied):
+                raise refused from error
             raise Unavailable(
                 f"DynamoDB did not confirm the write ({error}); send the same command again."
             ) from error
@@ -160,7 +172,7 @@ class DynamoDBStore(CommitStore):
             try:
                 answer = call(**request)
             except (ClientError, BotoCoreError) as error:
-                raise unavailable("DynamoDB", error) from error
+                raise unavailable("DynamoDB", error, f"table/{self._table}") from error
             for item in answer["Items"]:
                 yield from_item(item)
             if "LastEvaluatedKey" not in answer:
@@ -170,11 +182,6 @@ class DynamoDBStore(CommitStore):
 
 def _busy() -> Unavailable:
     return Unavailable("Other transactions kept the streams busy; send the command again.")
-
-
-def unavailable(service: str, error: Exception) -> Unavailable:
-    """A service's refusal or silence as an error of ours, with its own words."""
-    return Unavailable(f"{service} did not do it ({error}); nothing was decided. Try again.")
 
 
 def _ours(ours: Commit, winner: Item | None) -> Commit:
