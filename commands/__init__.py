@@ -8,6 +8,13 @@ follow is woken by the commit itself.
 from __future__ import annotations
 
 from commands.dispatch import Context, Position, execute
+from commands.operations import (
+    AbandonSeparation,
+    Pause,
+    RefundSeparation,
+    RequeueSeparation,
+    Resume,
+)
 from commands.separations import (
     CancelSeparation,
     CompleteSeparation,
@@ -26,6 +33,7 @@ from commands.uploads import (
 from commands.users import SignUp
 
 __all__ = [
+    "AbandonSeparation",
     "AbortUpload",
     "CancelSeparation",
     "CompleteSeparation",
@@ -33,11 +41,15 @@ __all__ = [
     "Context",
     "FailSeparation",
     "InitializeUpload",
+    "Pause",
     "Position",
     "RecordProbe",
     "RecordStage",
+    "RefundSeparation",
     "RejectAsset",
     "RequestSeparation",
+    "RequeueSeparation",
+    "Resume",
     "SignUp",
     "StartSeparation",
     "execute",

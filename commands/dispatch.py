@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from msgspec import Struct, field
 
-from commands.ports import Clock, EventStore, Ids, Pause, Sealer
+from commands.ports import Clock, EventStore, Ids, Pause, Sealer, Switchboard
 from domain.catalog import Catalog
 from domain.commit import Append, Meta
+from domain.controls import ControlsState
 from domain.errors import Conflict
 
 TRIES = 10
@@ -28,6 +29,14 @@ class Position(Struct, frozen=True):
     version: int
 
 
+class AlwaysOpen:
+    """The switchboard of a world without operators."""
+
+    def state(self) -> ControlsState:
+        """Nothing is shut."""
+        return ControlsState()
+
+
 class Context(Struct, frozen=True):
     """Everything that a handler may use. signup_grant: credits given to a new user."""
 
@@ -37,6 +46,7 @@ class Context(Struct, frozen=True):
     sealer: Sealer
     catalog: Catalog
     signup_grant: int = 600
+    switchboard: Switchboard = AlwaysOpen()
     pause: Pause = time.sleep
     random: random.Random = field(default_factory=random.Random)
 

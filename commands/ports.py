@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from domain.aggregate import Aggregate
 from domain.commit import Append, Commit, Loaded, Meta
+from domain.controls import ControlsState
 
 State = TypeVar("State")
 
@@ -40,6 +41,13 @@ class Sealer(Protocol):
 
     def seal(self, user_id: str, place: tuple[str, int, str], text: str) -> str:
         """Ciphertext bound to its place: stream, version, field."""
+
+
+class Switchboard(Protocol):
+    """What operators hold shut, for whoever is about to begin something new."""
+
+    def state(self) -> ControlsState:
+        """As it was at most a moment ago. Never raises: what is unknown counts as open."""
 
 
 class Pause(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from commands.dispatch import Command, Context, Position, handles
-from domain import asset, credits, job, pricing
+from domain import asset, controls, credits, job, pricing
 from domain.aggregate import Event
 from domain.asset import ASSET
 from domain.commit import Append, Loaded, Meta
@@ -80,9 +80,14 @@ class FailSeparation(Command, frozen=True):
 def request_separation(
     context: Context, command: RequestSeparation, meta: Meta
 ) -> tuple[Position, ...]:
-    """Reserve the price and create the job in one transaction. The same job id acts once."""
+    """Reserve the price and create the job in one transaction. The same job id acts once.
+
+    Raises Paused for a new job only: who was accepted is told so again.
+    """
     user_id = command.user_id
-    wanted = _load(context, command.job_id)
+    wanted = load_job(context, command.job_id)
+    if not wanted.version:
+        controls.require_open(context.switchboard.state(), command.model)
     source = context.store.load(ASSET, ASSET.stream(command.asset_id)).state
     audio = asset.separable(source, user_id)
     offer = pricing.offer(context.catalog, audio, command.model, command.stems, command.format)
@@ -95,7 +100,7 @@ def request_separation(
     if not events:
         return (Position(wanted.tip.stream, wanted.version),)
     _check_retry(context, command)
-    account = _account(context, user_id)
+    account = account_of(context, user_id)
     held = credits.reserve(account.state, command.job_id, offer.price, context.clock.now())
     return context.commit(meta, Append(wanted, events), Append(account, held))
 
@@ -105,10 +110,10 @@ def cancel_separation(
     context: Context, command: CancelSeparation, meta: Meta
 ) -> tuple[Position, ...]:
     """A worker sees it between stages and between chunks."""
-    loaded = _load(context, command.job_id)
+    loaded = load_job(context, command.job_id)
     job.owned(loaded.state, command.user_id)
     events = job.cancel(loaded.state, command.reason)
-    return _end_releasing(context, command.job_id, loaded, events, command.reason, meta)
+    return end_releasing(context, command.job_id, loaded, events, command.reason, meta)
 
 
 @handles(StartSeparation)
@@ -116,17 +121,17 @@ def start_separation(
     context: Context, command: StartSeparation, meta: Meta
 ) -> tuple[Position, ...]:
     """No events for a job that has ended; one that was claimed too often ends here."""
-    loaded = _load(context, command.job_id)
+    loaded = load_job(context, command.job_id)
     events = job.start(loaded.state, command.worker)
     if any(isinstance(event, job.SeparationFailed) for event in events):
-        return _end_releasing(context, command.job_id, loaded, events, job.GAVE_UP, meta)
+        return end_releasing(context, command.job_id, loaded, events, job.GAVE_UP, meta)
     return context.commit(meta, Append(loaded, events))
 
 
 @handles(RecordStage)
 def record_stage(context: Context, command: RecordStage, meta: Meta) -> tuple[Position, ...]:
     """Raises StaleAttempt when the job was taken over, ended or cancelled."""
-    loaded = _load(context, command.job_id)
+    loaded = load_job(context, command.job_id)
     events = job.record_stage(loaded.state, command.attempt, command.stage, command.milliseconds)
     return context.commit(meta, Append(loaded, events))
 
@@ -136,25 +141,25 @@ def complete_separation(
     context: Context, command: CompleteSeparation, meta: Meta
 ) -> tuple[Position, ...]:
     """Raises StaleAttempt: the result of an attempt that lost the job is discarded."""
-    loaded = _load(context, command.job_id)
+    loaded = load_job(context, command.job_id)
     events = job.complete(loaded.state, command.attempt, command.stems, command.gain_db)
     if not events:
         return (Position(loaded.tip.stream, loaded.version),)
     asked = loaded.state.asked
-    account = _account(context, asked.user_id)
-    spent = credits.capture(account.state, command.job_id, asked.price)
+    account = account_of(context, asked.user_id)
+    spent = credits.capture(account.state, command.job_id, loaded.state.charged)
     return context.commit(meta, Append(loaded, events), Append(account, spent))
 
 
 @handles(FailSeparation)
 def fail_separation(context: Context, command: FailSeparation, meta: Meta) -> tuple[Position, ...]:
     """A platform failure costs nothing."""
-    loaded = _load(context, command.job_id)
+    loaded = load_job(context, command.job_id)
     events = job.fail(loaded.state, command.attempt, command.stage, command.code, command.detail)
-    return _end_releasing(context, command.job_id, loaded, events, command.code, meta)
+    return end_releasing(context, command.job_id, loaded, events, command.code, meta)
 
 
-def _end_releasing(
+def end_releasing(
     context: Context,
     job_id: str,
     loaded: Loaded[JobState],
@@ -162,9 +167,10 @@ def _end_releasing(
     reason: str,
     meta: Meta,
 ) -> tuple[Position, ...]:
+    """Commit the job's end and give its hold back, if it has one, in one transaction."""
     if not events:
         return (Position(loaded.tip.stream, loaded.version),)
-    account = _account(context, loaded.state.asked.user_id)
+    account = account_of(context, loaded.state.asked.user_id)
     released = credits.release(account.state, job_id, reason)
     return context.commit(meta, Append(loaded, events), Append(account, released))
 
@@ -172,16 +178,18 @@ def _end_releasing(
 def _check_retry(context: Context, command: RequestSeparation) -> None:
     if command.retry_of is None:
         return
-    earlier = job.owned(_load(context, command.retry_of).state, command.user_id)
+    earlier = job.owned(load_job(context, command.retry_of).state, command.user_id)
     if earlier.status not in (job.FAILED, job.CANCELLED):
         raise Invalid(
             f"retry_of names a job that is {earlier.status}; only an ended one is retried."
         )
 
 
-def _load(context: Context, job_id: str) -> Loaded[JobState]:
+def load_job(context: Context, job_id: str) -> Loaded[JobState]:
+    """The job as it stands."""
     return context.store.load(JOB, JOB.stream(job_id))
 
 
-def _account(context: Context, user_id: str) -> Loaded[CreditState]:
+def account_of(context: Context, user_id: str) -> Loaded[CreditState]:
+    """A user's account as it stands."""
     return context.store.load(CREDITS, CREDITS.stream(user_id))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from commands.dispatch import Command, Context, Position, handles
-from domain import asset
+from domain import asset, controls
 from domain.asset import ASSET, AssetState
 from domain.audio import Audio
 from domain.commit import Append, Loaded, Meta
@@ -69,13 +69,23 @@ def check_size(context: Context, size: int) -> None:
         )
 
 
+def check_intake(context: Context) -> None:
+    """Raises Paused while operators let nothing new in."""
+    controls.require_open(context.switchboard.state())
+
+
 @handles(InitializeUpload)
 def initialize_upload(
     context: Context, command: InitializeUpload, meta: Meta
 ) -> tuple[Position, ...]:
-    """Refused above the published size before anything is stored."""
+    """Refused above the published size before anything is stored.
+
+    Raises Paused for a new upload only: one that was opened is told so again.
+    """
     check_size(context, command.size)
     loaded = _load(context, command.asset_id)
+    if not loaded.version:
+        check_intake(context)
     opening = asset.UploadInitialized(
         command.user_id, command.filename, command.content_type, command.size,
         command.part_size, command.key, command.upload_id,

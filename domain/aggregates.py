@@ -6,12 +6,15 @@ from typing import Any
 
 from domain.aggregate import Aggregate
 from domain.asset import ASSET
+from domain.controls import CONTROLS
 from domain.credits import CREDITS
 from domain.errors import NotFound
 from domain.job import JOB
 from domain.user import USER
 
-BY_CATEGORY: dict[str, Aggregate[Any]] = {a.category: a for a in (JOB, CREDITS, ASSET, USER)}
+BY_CATEGORY: dict[str, Aggregate[Any]] = {
+    aggregate.category: aggregate for aggregate in (JOB, CREDITS, ASSET, USER, CONTROLS)
+}
 
 
 def of_stream(stream: str) -> Aggregate[Any]:

@@ -23,7 +23,10 @@ class Draw(Struct, frozen=True, array_like=True):
 
 
 class CreditsGranted(Event, frozen=True):
-    """source: signup, purchase, promotion or adjustment. expires: epoch ms. Low priority first."""
+    """source: signup, purchase, promotion, adjustment or refund, which names its job.
+
+    expires: epoch milliseconds. Grants of low priority are spent first.
+    """
 
     user_id: str
     grant_id: str
@@ -31,6 +34,7 @@ class CreditsGranted(Event, frozen=True):
     amount: int
     expires: int | None = None
     priority: int = 100
+    job_id: str | None = None
 
 
 class CreditsReserved(Event, frozen=True):

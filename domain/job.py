@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from domain import reasons
 from domain.aggregate import Aggregate, Event
-from domain.errors import KeyReused, NotFound, StaleAttempt
+from domain.errors import KeyReused, NotFound, Refused, StaleAttempt
 
 # --- events (these names are the storage format) ---------------------------------------
 
@@ -87,6 +88,28 @@ class SeparationCancelled(Event, frozen=True):
     reason: str
 
 
+class SeparationRequeued(Event, frozen=True):
+    """An operator has it done anew; the queue's wake-up, like the request.
+
+    attempt: the number that nobody works under; whoever has an older one is stale. free: it had
+    failed and its credits were released, so nothing is held for it and nothing will be charged.
+    """
+
+    user_id: str
+    attempt: int
+    reason: str
+    free: bool
+
+
+class SeparationRefunded(Event, frozen=True):
+    """An operator gave back what it was charged: a grant, made in the same transaction."""
+
+    user_id: str
+    amount: int
+    grant_id: str
+    reason: str
+
+
 # --- state ------------------------------------------------------------------------------
 
 ABSENT, QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED = (
@@ -95,18 +118,25 @@ ABSENT, QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED = (
 OPEN = (QUEUED, RUNNING)
 # A message is delivered five times; drained workers and lost messages add a few.
 MAX_ATTEMPTS = 8
-GAVE_UP = "worker_gave_up"
+GAVE_UP, ABANDONED = "worker_gave_up", "failed_by_operator"
 GAVE_UP_DETAIL = "The job could not be finished after several tries. It cost nothing; try again."
 STAGES = ("download", "probe", "decode", "separate", "encode", "upload")
 
 
 class JobState(Struct):
-    """status is one of the constants above; request is what was asked for."""
+    """status is one of the constants above; request is what was asked for.
+
+    fresh_at: the attempt number after which tries are counted, 0 or that of the last requeue.
+    free: nothing is held for it. refunded: credits that were given back.
+    """
 
     status: str = ABSENT
     request: SeparationRequested | None = None
     attempt: int = 0
     worker: str = ""
+    fresh_at: int = 0
+    free: bool = False
+    refunded: int = 0
 
     @property
     def asked(self) -> SeparationRequested:
@@ -114,6 +144,11 @@ class JobState(Struct):
         if self.request is None:
             raise NotFound("No such job.")
         return self.request
+
+    @property
+    def charged(self) -> int:
+        """Credits that completing takes, or took."""
+        return 0 if self.free else self.asked.price
 
 
 def evolve(state: JobState, event: Event) -> JobState:
@@ -131,12 +166,19 @@ def evolve(state: JobState, event: Event) -> JobState:
             state.status = FAILED
         case SeparationCancelled():
             state.status = CANCELLED
+        case SeparationRequeued():
+            state.status, state.worker = QUEUED, ""
+            state.attempt = state.fresh_at = event.attempt
+            state.free = event.free
+        case SeparationRefunded():
+            state.refunded = event.amount
     return state
 
 
 EVENTS = (
     SeparationRequested, SeparationStarted, StageRecorded,
     SeparationCompleted, SeparationFailed, SeparationCancelled,
+    SeparationRequeued, SeparationRefunded,
 )  # fmt: skip
 JOB = Aggregate("job", EVENTS, JobState, evolve)
 
@@ -164,7 +206,7 @@ def start(state: JobState, worker: str) -> list[Event]:
     asked = state.asked
     if state.status not in OPEN:
         return []
-    if state.attempt >= MAX_ATTEMPTS:
+    if state.attempt - state.fresh_at >= MAX_ATTEMPTS:
         return fail(state, None, "", GAVE_UP, GAVE_UP_DETAIL)
     return [SeparationStarted(asked.user_id, state.attempt + 1, worker)]
 
@@ -202,6 +244,40 @@ def cancel(state: JobState, reason: str) -> list[Event]:
     """Take the request back; a job that has already ended stays as it ended."""
     asked = state.asked
     return [SeparationCancelled(asked.user_id, reason)] if state.status in OPEN else []
+
+
+def requeue(state: JobState, reason: str) -> list[Event]:
+    """Have it done anew, whoever holds it; one that failed runs again at no cost.
+
+    The number of attempts goes on, since storage keys carry it. Raises Invalid, Refused.
+    """
+    asked, said = state.asked, reasons.stated(reason)
+    if state.status not in (*OPEN, FAILED):
+        raise Refused(
+            f"This job is {state.status}; only a queued, running or failed one is done anew."
+        )
+    free = state.free or state.status == FAILED
+    return [SeparationRequeued(asked.user_id, state.attempt + 1, said, free)]
+
+
+def abandon(state: JobState, reason: str) -> list[Event]:
+    """Fail it, whoever holds it; failed already: no events. Raises Invalid, Refused."""
+    said = reasons.stated(reason)
+    if state.status in (COMPLETED, CANCELLED):
+        raise Refused(f"This job is {state.status}; only an open one can be failed.")
+    return fail(state, None, "", ABANDONED, said)
+
+
+def refund(state: JobState, grant_id: str, reason: str) -> list[Event]:
+    """Give back what it was charged; given back already: no events. Raises Invalid, Refused."""
+    asked, said = state.asked, reasons.stated(reason)
+    if state.status != COMPLETED:
+        raise Refused(f"This job is {state.status}; only a completed one was charged.")
+    if not state.charged:
+        raise Refused("This job cost nothing; there is nothing to give back.")
+    if state.refunded:
+        return []
+    return [SeparationRefunded(asked.user_id, state.charged, grant_id, said)]
 
 
 def owned(state: JobState, user_id: str) -> JobState:

@@ -23,6 +23,7 @@ from infra.personal import PersonalFields
 from infra.queue import Queue
 from infra.rows import DynamoDBRows
 from infra.settings import Settings
+from infra.switchboard import CachedSwitchboard
 from projections.catch_up import Reading
 
 PRICE_LIST = "2026-11"
@@ -80,8 +81,13 @@ class Application:
         """What command handlers work with."""
         return Context(
             self.store, self.clock, self.ids, self.personal, self.catalog,
-            self.settings.signup_grant,
+            self.settings.signup_grant, self.switchboard,
         )  # fmt: skip
+
+    @cached_property
+    def switchboard(self) -> CachedSwitchboard:
+        """What operators hold shut."""
+        return CachedSwitchboard(self.store, self.clock)
 
     @cached_property
     def operations(self) -> DynamoDBOperations:

@@ -54,7 +54,7 @@ def _spendable(account: CreditState) -> int:
 def _words(recorded: Recorded) -> tuple[str, int, str | None, str | None, str]:
     match recorded.event:
         case credits.CreditsGranted() as e:
-            return "grant", e.amount, None, e.grant_id, e.source
+            return "grant", e.amount, e.job_id, e.grant_id, e.source
         case credits.CreditsReserved() as e:
             return "reserve", e.amount, e.job_id, None, "held for a job"
         case credits.CreditsCaptured() as e:

@@ -19,7 +19,11 @@ class StageView(Struct, frozen=True):
 
 
 class JobView(Struct):
-    """Times are epoch milliseconds, 0 while they have not come."""
+    """Times are epoch milliseconds, 0 while they have not come.
+
+    requeues: how often an operator had it done anew. free: it will cost nothing, whatever the
+    price. refunded: credits given back.
+    """
 
     job_id: str = ""
     user_id: str = ""
@@ -42,6 +46,9 @@ class JobView(Struct):
     started: int = 0
     changed: int = 0
     ended: int = 0
+    requeues: int = 0
+    free: bool = False
+    refunded: int = 0
 
     @property
     def stage(self) -> str:
@@ -79,6 +86,12 @@ def apply(view: JobView, recorded: Recorded) -> list[Struct]:
         case job.SeparationCancelled():
             _end(view, job.CANCELLED, recorded.time)
             view.detail = event.reason
+        case job.SeparationRequeued():
+            view.status, view.ended = job.QUEUED, 0
+            view.failed_stage = view.failure = view.detail = ""
+            view.requeues, view.free = view.requeues + 1, event.free
+        case job.SeparationRefunded():
+            view.refunded = event.amount
     return []
 
 
@@ -92,4 +105,4 @@ def index(view: JobView) -> Index:
     return Index(view.user_id, f"{view.requested:015d}#{view.job_id}", status)
 
 
-JOBS_VIEW = Projection("jobs", 1, JOB, JobView, apply, index)
+JOBS_VIEW = Projection("jobs", 2, JOB, JobView, apply, index)

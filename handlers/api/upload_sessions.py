@@ -16,11 +16,11 @@ from __future__ import annotations
 from msgspec import Struct
 
 from commands import AbortUpload, CompleteUpload, InitializeUpload
-from commands.uploads import check_size
+from commands.uploads import check_intake, check_size
 from domain import asset
 from domain.asset import ABORTED, ASSET, UPLOADING, AssetState, UploadInitialized
 from domain.commit import Loaded, Meta
-from domain.errors import Invalid, PartsMismatch, Refused, UploadExpired
+from domain.errors import Invalid, PartsMismatch, Paused, Refused, UploadExpired
 from domain.parts import Part, Parts
 from handlers.api.service import Service
 from infra.objects import original_key
@@ -67,17 +67,18 @@ class UploadSessions:
     async def open(self, wish: Wish, meta: Meta) -> Session:
         """A new session, or the one that the same request opened before.
 
-        Raises Invalid, UploadTooLarge, KeyReused or UploadExpired.
+        Raises Invalid, UploadTooLarge, KeyReused, UploadExpired or Paused.
         """
         check_size(self._service.application.context, wish.size)
         loaded = await self._load(wish.asset_id)
         if loaded.version:
             asset.initialize(loaded.state, _opening(wish, ""))
             return await self.resume(wish.user_id, wish.asset_id, meta)
+        await self._service.run(check_intake, self._service.application.context)
         upload_id = await self._objects.create_multipart(_key(wish), wish.content_type)
         try:
             await self._service.execute(_initialize(wish, upload_id), meta)
-        except Invalid:
+        except (Invalid, Paused):
             # Refused for good, while an Unavailable may have been recorded all the same.
             await self._objects.abort_multipart(_key(wish), upload_id)
             raise

@@ -11,6 +11,7 @@ from typing import Any
 
 from commands import CompleteSeparation, FailSeparation, RecordStage, StartSeparation, execute
 from commands.dispatch import Command
+from domain import controls
 from domain.audio import Cancelled
 from domain.commit import Meta
 from domain.errors import MediaError, NotFound, StaleAttempt
@@ -87,12 +88,24 @@ class Separation:
         state = await self._state(job_id)
         if state.status not in OPEN or await self._is_in_good_hands(job_id, state):
             return None
+        if await self._is_paused(job_id, state):
+            return None
         await self._execute(StartSeparation(job_id, self._worker))
         state = await self._state(job_id)
         if state.status != RUNNING or state.worker != self._worker:
             return None
         self._log.info("claimed", job=job_id, attempt=state.attempt)
         return state
+
+    async def _is_paused(self, job_id: str, state: JobState) -> bool:
+        # The message goes and the job stays queued; the sweeper rings for it after the resume.
+        # A pause of intake lets nothing new in: what was accepted is worked on.
+        subject = controls.of_model(state.asked.model)
+        switches = await asyncio.to_thread(self._app.switchboard.state)
+        if subject not in switches.paused:
+            return False
+        self._log.info("left queued", job=job_id, paused=subject)
+        return True
 
     async def _is_in_good_hands(self, job_id: str, state: JobState) -> bool:
         # Deliveries are duplicated now and then. Taking a job over from a worker that is

@@ -58,13 +58,13 @@ def test_the_local_stack_knows_every_declared_type_and_every_resource_has_an_out
 
 def test_work_is_woken_by_fresh_commits_only_and_projections_by_all() -> None:
     template = load()
-    for rule, event in [
-        ("SeparationRule", "SeparationRequested"),
-        ("ProbeRule", "UploadCompleted"),
+    for rule, events in [
+        ("SeparationRule", ["SeparationRequested", "SeparationRequeued"]),
+        ("ProbeRule", ["UploadCompleted"]),
     ]:
         assert properties(template, rule)["EventPattern"] == {
             "source": ["splitsound"],
-            "detail": {"types": [event], "origin": [{"exists": False}]},
+            "detail": {"types": events, "origin": [{"exists": False}]},
         }
     assert properties(template, "ProjectionsRule")["EventPattern"] == {"source": ["splitsound"]}
 

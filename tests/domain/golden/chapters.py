@@ -10,15 +10,20 @@ from collections.abc import Callable
 from typing import Any
 
 from commands import (
+    AbandonSeparation,
     AbortUpload,
     CancelSeparation,
     CompleteSeparation,
     CompleteUpload,
     FailSeparation,
     InitializeUpload,
+    Pause,
     RecordStage,
+    RefundSeparation,
     RejectAsset,
     RequestSeparation,
+    RequeueSeparation,
+    Resume,
     StartSeparation,
 )
 from commands.dispatch import Command
@@ -100,4 +105,31 @@ def _first_credits(tell: Teller) -> None:
     tell.book(lambda account: credits.expire(account, soon))
 
 
-CHAPTERS: dict[str, Callable[[], World]] = {"2026-11-first": first_release}
+def operators() -> World:
+    """Hands on the wheel: pauses, and jobs done anew, failed and refunded."""
+    tell = Teller("usr_bob")
+    tell.world.sign_up("usr_bob")
+    tell.world.ready_asset("usr_bob", "ast_tune")
+
+    def ask(job: str) -> Command:
+        return RequestSeparation("usr_bob", job, "ast_tune", "two", "flac")
+
+    tell.do(ask("job_twice"), StartSeparation("job_twice", "w:1"))
+    tell.do(RequeueSeparation("job_twice", "the worker hangs"), StartSeparation("job_twice", "w:2"))
+    tell.do(FailSeparation("job_twice", 3, "decode", "ffmpeg_failed", "It broke."))
+    tell.do(RequeueSeparation("job_twice", "repaired"), StartSeparation("job_twice", "w:3"))
+    tell.do(CompleteSeparation("job_twice", 5, tell.stems("job_twice", 5), 0.0))
+    tell.do(ask("job_hiss"), StartSeparation("job_hiss", "w:1"))
+    tell.do(CompleteSeparation("job_hiss", 1, tell.stems("job_hiss", 1), 0.0))
+    tell.do(RefundSeparation("job_hiss", "the stems hiss"))
+    tell.do(ask("job_stuck"), AbandonSeparation("job_stuck", "nobody can read this file"))
+    tell.do(Pause("intake", "moving house", 600), Pause("model:four", "too slow today"))
+    tell.do(Pause("projection:credits", "being looked at"), Resume("intake", "moved"))
+    return tell.world
+
+
+# A file is never written again; see the package.
+CHAPTERS: dict[str, Callable[[], World]] = {
+    "2026-11-first": first_release,
+    "2026-11-operators": operators,
+}

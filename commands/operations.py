@@ -1,0 +1,118 @@
+"""Commands of operators: hands on the wheel. Each is an event with its actor and reason.
+
+Who may give them is for the doors to say; the actor stands in the commit.
+"""
+
+from __future__ import annotations
+
+from commands.dispatch import Command, Context, Position, handles
+from commands.separations import account_of, end_releasing, load_job
+from domain import controls, credits, job
+from domain.commit import Append, Loaded, Meta
+from domain.controls import CONTROLS, ControlsState
+from domain.credits import CreditsGranted
+from domain.ids import derived
+
+
+class Pause(Command, frozen=True):
+    """Shut intake, a model or a projection. retry_seconds: when callers should come back.
+
+    It takes a few seconds until every process knows.
+    """
+
+    subject: str
+    reason: str
+    retry_seconds: int = 300
+
+
+class Resume(Command, frozen=True):
+    """Open again what was paused."""
+
+    subject: str
+    reason: str
+
+
+class RequeueSeparation(Command, frozen=True):
+    """Have a job done anew. One that had failed runs again at no cost."""
+
+    job_id: str
+    reason: str
+
+
+class AbandonSeparation(Command, frozen=True):
+    """Fail an open job and release its credits. The user reads the reason."""
+
+    job_id: str
+    reason: str
+
+
+class RefundSeparation(Command, frozen=True):
+    """Give back, once, what a completed job was charged; its stems stay."""
+
+    job_id: str
+    reason: str
+
+
+@handles(Pause)
+def pause(context: Context, command: Pause, meta: Meta) -> tuple[Position, ...]:
+    """Raises Invalid, UnknownModel. Whether a projection exists is for the caller to know."""
+    loaded = _load_controls(context)
+    events = controls.pause(loaded.state, command.subject, command.reason, command.retry_seconds)
+    kind, name = controls.named(command.subject)
+    if kind == controls.MODEL:
+        context.catalog.model(name)
+    return context.commit(meta, Append(loaded, events))
+
+
+@handles(Resume)
+def resume(context: Context, command: Resume, meta: Meta) -> tuple[Position, ...]:
+    """Raises Invalid. Also for a model that is no longer offered."""
+    loaded = _load_controls(context)
+    events = controls.resume(loaded.state, command.subject, command.reason)
+    return context.commit(meta, Append(loaded, events))
+
+
+@handles(RequeueSeparation)
+def requeue_separation(
+    context: Context, command: RequeueSeparation, meta: Meta
+) -> tuple[Position, ...]:
+    """The commit wakes a worker, as the request did. Raises Invalid, NotFound, Refused."""
+    loaded = load_job(context, command.job_id)
+    return context.commit(meta, Append(loaded, job.requeue(loaded.state, command.reason)))
+
+
+@handles(AbandonSeparation)
+def abandon_separation(
+    context: Context, command: AbandonSeparation, meta: Meta
+) -> tuple[Position, ...]:
+    """Raises Invalid, NotFound, Refused; a job that has failed stays as it failed."""
+    loaded = load_job(context, command.job_id)
+    events = job.abandon(loaded.state, command.reason)
+    return end_releasing(context, command.job_id, loaded, events, job.ABANDONED, meta)
+
+
+@handles(RefundSeparation)
+def refund_separation(
+    context: Context, command: RefundSeparation, meta: Meta
+) -> tuple[Position, ...]:
+    """The job says so and the account is granted it, in one transaction.
+
+    Raises Invalid, NotFound, Refused.
+    """
+    loaded = load_job(context, command.job_id)
+    grant_id = derived("grt", command.job_id, "refund")
+    events = job.refund(loaded.state, grant_id, command.reason)
+    if not events:
+        return (Position(loaded.tip.stream, loaded.version),)
+    asked = loaded.state.asked
+    account = account_of(context, asked.user_id)
+    back = CreditsGranted(
+        asked.user_id, grant_id, "refund", loaded.state.charged, job_id=command.job_id
+    )
+    return context.commit(
+        meta, Append(loaded, events), Append(account, credits.grant(account.state, back))
+    )
+
+
+def _load_controls(context: Context) -> Loaded[ControlsState]:
+    return context.store.load(CONTROLS, controls.STREAM)

@@ -1,0 +1,58 @@
+"""What operators hold shut, read for everybody in this process at most every other second."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import structlog
+
+from commands.ports import Clock, EventStore
+from domain.controls import CONTROLS, STREAM, ControlsState
+from domain.errors import SplitSoundError
+
+
+class CachedSwitchboard:
+    """A Switchboard over the event store; safe to share between threads.
+
+    seconds: how old an answer may be. One thread reads again; the others meanwhile get the
+    state before. While the store cannot be reached, that state stands: a read that fails must
+    not shut what operators left open, nor open what they shut.
+    """
+
+    def __init__(
+        self, store: EventStore, clock: Clock, seconds: float = 2.0, log: Any = None
+    ) -> None:
+        self._store, self._clock = store, clock
+        self._patience = round(1000 * seconds)
+        self._log = log or structlog.get_logger(component="switchboard")
+        self._state: ControlsState | None = None
+        self._asked = 0
+        self._reading = threading.Lock()
+
+    def state(self) -> ControlsState:
+        """See Switchboard."""
+        known = self._state
+        if known is not None and self._is_fresh():
+            return known
+        # The very first answer is worth waiting for; later the one before will do.
+        if not self._reading.acquire(blocking=known is None):
+            return known or ControlsState()
+        try:
+            if self._state is None or not self._is_fresh():
+                self._read()
+            return self._state or ControlsState()
+        finally:
+            self._reading.release()
+
+    def _is_fresh(self) -> bool:
+        # A clock that was set back makes nothing fresh for longer.
+        return 0 <= self._clock.now() - self._asked < self._patience
+
+    def _read(self) -> None:
+        try:
+            self._state = self._store.load(CONTROLS, STREAM).state
+        except SplitSoundError as error:
+            self._log.warning("switches not read", error=error.detail)
+            self._state = self._state or ControlsState()
+        self._asked = self._clock.now()
