@@ -1,5 +1,9 @@
 """Who is asking: access tokens (JWT, EdDSA) and the development identity provider.
 
+An administrator is a user whose address is on the list of the settings and whose token was asked
+for as an administrator's; both are looked at for each request. Tokens carry user ids, never
+addresses, so the list is compared as user ids.
+
 Tokens pin algorithm, issuer, audience and expiry (RFC 8725); ``kid`` is the RFC 7638-like
 thumbprint of the public key. Production sign-in (OpenID Connect) has the same shape: an
 issuer and a subject become a user id.
@@ -10,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+from functools import cached_property
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+from msgspec import Struct
 
 from commands.ports import Clock
 from domain.errors import Unauthenticated
@@ -29,6 +35,20 @@ from infra.settings import Settings
 
 ALGORITHM = "EdDSA"
 LEEWAY_SECONDS = 5
+DEVELOPMENT = "development"
+"""The issuer of the development identity provider, whose subjects are addresses."""
+
+
+class Caller(Struct, frozen=True):
+    """Whom a token speaks for. admin: it was asked for as an administrator's."""
+
+    user_id: str
+    admin: bool = False
+
+
+def normalised(address: str) -> str:
+    """An e-mail address as it is compared."""
+    return address.strip().lower()
 
 
 class Identity:
@@ -51,21 +71,32 @@ class Identity:
         text = f"{issuer}\x00{subject}".encode()
         return derived("usr", hmac.new(self._pepper, text, hashlib.sha256).hexdigest())
 
-    def issue(self, user_id: str) -> str:
-        """An access token for that user."""
+    @cached_property
+    def _administrators(self) -> frozenset[str]:
+        listed = map(normalised, self._settings.admin_emails_csv.split(","))
+        return frozenset(self.user_id(DEVELOPMENT, address) for address in listed if address)
+
+    def is_listed(self, user_id: str) -> bool:
+        """Whether that user's address is on this process's list of administrators."""
+        return user_id in self._administrators
+
+    def issue(self, user_id: str, *, admin: bool = False) -> str:
+        """An access token for that user. admin: with the claim that administrators need."""
         now = self._clock.now() // 1000
-        claims = {
+        claims: dict[str, object] = {
             "sub": user_id,
             "iss": self._settings.issuer,
             "aud": self._settings.audience,
             "iat": now,
             "exp": now + self._settings.access_token_seconds,
         }
+        if admin:
+            claims["admin"] = True
         headers = {"kid": self._kid, "typ": "at+jwt"}
         return jwt.encode(claims, self._private, algorithm=ALGORITHM, headers=headers)
 
-    def verify(self, token: str) -> str:
-        """The user id in a token of ours. Raises Unauthenticated and says what is wrong."""
+    def verify(self, token: str) -> Caller:
+        """Whom a token of ours speaks for. Raises Unauthenticated and says what is wrong."""
         try:
             if jwt.get_unverified_header(token).get("kid") != self._kid:
                 raise Unauthenticated(
@@ -84,7 +115,7 @@ class Identity:
             raise Unauthenticated("The token has expired; sign in again.") from None
         except jwt.InvalidTokenError:
             raise Unauthenticated("The token is not valid; sign in again.") from None
-        return str(claims["sub"])
+        return Caller(str(claims["sub"]), claims.get("admin") is True)
 
 
 def _new_pem() -> bytes:

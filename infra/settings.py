@@ -12,13 +12,16 @@ from msgspec import Struct
 from domain.errors import Invalid
 
 PREFIX = "SPLITSOUND_"
+ADMIN_EMAILS = "ADMIN_EMAILS_CSV"
+"""Read under this very name too; ``SPLITSOUND_ADMIN_EMAILS_CSV`` wins where both are set."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
     """Each field is read from ``SPLITSOUND_<FIELD>``; AWS's own variables stay AWS's.
 
     Table, bus, queue and bucket names are the template's outputs. identity: ``development``
-    lets anyone sign in with any address and must never face the internet.
+    lets anyone sign in with any address and must never face the internet. admin_emails_csv:
+    who may sign in as an administrator; nobody when it is empty.
     """
 
     events_table: str
@@ -35,6 +38,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     keys: Path
     journal: Path | None = None
     identity: str = "development"
+    admin_emails_csv: str = ""
     issuer: str = "splitsound"
     audience: str = "splitsound-api"
     access_token_seconds: int = 900
@@ -59,6 +63,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         for name, value in environment.items()
         if name.startswith(PREFIX)
     }
+    given.setdefault("admin_emails_csv", environment.get(ADMIN_EMAILS, ""))
     missing = [
         PREFIX + f.name.upper()
         for f in msgspec.structs.fields(Settings)

@@ -22,6 +22,7 @@ from litestar.routes import HTTPRoute
 
 from handlers.api.problems import (
     MEDIA_TYPE,
+    ForbiddenProblem,
     NoCreditsProblem,
     Problem,
     TooLargeProblem,
@@ -37,6 +38,7 @@ LOCATION = ResponseHeader(
 # Statuses whose documents have members of their own.
 _VARIANTS: dict[int, type[Problem]] = {
     402: NoCreditsProblem,
+    403: ForbiddenProblem,
     413: TooLargeProblem,
     503: UnavailableProblem,
 }

@@ -81,6 +81,12 @@ class NoCreditsProblem(Problem, frozen=True, kw_only=True):
     available: int
 
 
+class ForbiddenProblem(Problem, frozen=True, kw_only=True):
+    """not_an_admin, admin_claim_missing. missing: of ``list`` and ``claim``, what is not there."""
+
+    missing: list[str]
+
+
 class TooLargeProblem(Problem, frozen=True, kw_only=True, omit_defaults=True):
     """upload_too_large, whose limit is bytes of a file; or body_too_large, without it."""
 

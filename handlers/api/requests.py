@@ -14,8 +14,9 @@ from litestar.exceptions import ClientException
 from litestar.handlers import BaseRouteHandler
 from litestar.params import HeaderParameter
 
-from domain.errors import Invalid, NotFound, Unauthenticated
+from domain.errors import AdminClaimMissing, Invalid, NotAnAdmin, NotFound, Unauthenticated
 from handlers.api.service import Service
+from infra.identity import Caller
 
 _ID = re.compile(r"[a-z]{3}_[0-9a-hjkmnp-tv-z]{26}")
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
@@ -34,8 +35,8 @@ IdempotencyKey = Annotated[
 ]
 
 
-class ApiRequest(Request[str, Any, State]):
-    """``user``: the user id that ``authenticated`` put there."""
+class ApiRequest(Request[str, Caller, State]):
+    """``user``: the user id that ``authenticated`` put there; ``auth``: the token's Caller."""
 
     @property
     def request_id(self) -> str:
@@ -87,9 +88,31 @@ def authenticated(connection: ASGIConnection[Any, Any, Any, Any], _route: BaseRo
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("Send an access token: `Authorization: Bearer <token>`.")
     try:
-        connection.scope["user"] = service.application.identity.verify(token.strip())
+        caller = service.application.identity.verify(token.strip())
     except Unauthenticated as error:
         raise Unauthenticated(error.detail, token_error="invalid_token") from error  # noqa: S106 - RFC 6750's word
+    connection.scope["user"], connection.scope["auth"] = caller.user_id, caller
+
+
+def administrator(connection: ASGIConnection[Any, Any, Any, Any], _route: BaseRouteHandler) -> None:
+    """A guard behind ``authenticated``: the address is on the list, and the token says admin.
+
+    The list is looked at for each request, so that a token outlives no removal from it.
+    Raises NotAnAdmin or AdminClaimMissing.
+    """
+    service: Service = connection.app.state.service
+    caller: Caller = connection.scope["auth"]
+    lacking = [] if caller.admin else ["claim"]
+    if not service.application.identity.is_listed(caller.user_id):
+        raise NotAnAdmin(
+            "Your address is not on the list of administrators (ADMIN_EMAILS_CSV).",
+            missing=["list", *lacking],
+        )
+    if lacking:
+        raise AdminClaimMissing(
+            'This token is not an administrator\'s: sign in again with {"admin": true}.',
+            missing=lacking,
+        )
 
 
 def known_id(prefix: str, text: str) -> str:

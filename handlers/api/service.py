@@ -60,6 +60,11 @@ class Service:
         self.cursors = Cursors(application.keys)
         for part in ("context", "reading", "operations", "identity", "objects"):
             getattr(application, part)
+        if application.settings.identity == "development" and application.settings.admin_emails_csv:
+            log.warning(
+                "anyone can become an administrator: the development identity provider asks for "
+                "no proof of an address, and there is a list of administrators"
+            )
 
     @property
     def objects(self) -> Objects:

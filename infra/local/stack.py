@@ -34,7 +34,7 @@ from infra.local.process import last_error
 from infra.local.provision import Resources, provision
 from infra.local.signals import StopSignals
 from infra.local.supervisor import Component, Ended, Supervisor, to_stderr
-from infra.settings import Settings, from_environment, to_environment
+from infra.settings import ADMIN_EMAILS, Settings, from_environment, to_environment
 from projections.catch_up import sweep
 
 HOST = "127.0.0.1"
@@ -142,7 +142,11 @@ class LocalStack:
         return access
 
     def _tuning(self, cloud: Mapping[str, str]) -> dict[str, str]:
-        tuned = {k: v for k, v in cloud.items() if k.startswith("SPLITSOUND_")}
+        tuned = {
+            name: value
+            for name, value in cloud.items()
+            if name.startswith("SPLITSOUND_") or name == ADMIN_EMAILS
+        }
         defaults = {
             "SPLITSOUND_DRAIN_SECONDS": str(_DRAIN_SECONDS),
             "SPLITSOUND_POLL_SECONDS": str(_POLL_SECONDS),

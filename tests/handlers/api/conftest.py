@@ -21,6 +21,7 @@ from infra.settings import Settings
 from tests.handlers.api.people import Person, Worker, client
 
 ORIGIN = "https://app.example"
+ADMIN = "admin@example.org"
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -64,7 +65,9 @@ def settings(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> It
         for name, value in emulator.access.environment().items():
             patch.setenv(name, value)
         keys = tmp_path_factory.mktemp("keys")
-        yield Settings(**names, keys=keys, allowed_origins=ORIGIN, signup_grant=100)
+        yield Settings(
+            **names, keys=keys, allowed_origins=ORIGIN, signup_grant=100, admin_emails_csv=ADMIN
+        )
 
 
 @pytest.fixture(scope="package")
@@ -92,15 +95,21 @@ def new_person(served: Served, worker: Worker) -> Iterator[Callable[[], Person]]
     """Each call signs up another user."""
     with ExitStack() as stack:
 
-        def sign_up() -> Person:
+        def sign_up(email: str = "", admin: bool = False) -> Person:
             with client(served.url) as http:
-                email = f"{uuid.uuid4().hex}@example.org"
-                session = http.post("/v1/session", json={"email": email}).json()
+                email = email or f"{uuid.uuid4().hex}@example.org"
+                session = http.post("/v1/session", json={"email": email, "admin": admin}).json()
             token = session["access_token"]
             http = stack.enter_context(client(served.url, Authorization=f"Bearer {token}"))
             return Person(http, worker, session["user_id"])
 
         yield sign_up
+
+
+@pytest.fixture
+def admin(new_person: Callable[..., Person]) -> Person:
+    """An administrator, signed in as one."""
+    return new_person(ADMIN, admin=True)
 
 
 @pytest.fixture

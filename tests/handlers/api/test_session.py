@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from infra.bootstrap import Application
 from infra.settings import Settings
-from tests.handlers.api.conftest import Served, serving
+from tests.handlers.api.conftest import ADMIN, Served, serving
 from tests.handlers.api.people import Person, assert_problem, client
 
 
@@ -129,3 +130,22 @@ def test_another_identity_provider_has_no_development_sign_in(settings: Settings
     with serving(Application(real)) as running, client(running.url) as http:
         answer = http.post("/v1/session", json={"email": "ada@example.org"})
         assert_problem(answer, 404, "not_found")
+
+
+def test_only_who_is_on_the_list_signs_in_as_an_administrator(anyone: httpx.Client) -> None:
+    stranger = {"email": f"{uuid.uuid4().hex}@example.org", "admin": True}
+    problem = assert_problem(anyone.post("/v1/session", json=stranger), 403, "not_an_admin")
+    assert problem["missing"] == ["list"]
+    assert "ADMIN_EMAILS_CSV" in problem["detail"]
+    listed = anyone.post("/v1/session", json={"email": f" {ADMIN.upper()}", "admin": True}).json()
+    assert listed["admin"] is True
+    plain = anyone.post("/v1/session", json={"email": ADMIN}).json()
+    assert plain["admin"] is False
+    assert plain["user_id"] == listed["user_id"]
+
+
+def test_a_refused_sign_in_makes_no_account(anyone: httpx.Client, served: Served) -> None:
+    email = f"{uuid.uuid4().hex}@example.org"
+    anyone.post("/v1/session", json={"email": email, "admin": True})
+    user_id = served.application.identity.user_id("development", email)
+    assert not list(served.application.store.read(f"user-{user_id}"))
