@@ -87,7 +87,7 @@ def apply(view: JobView, recorded: Recorded) -> list[Struct]:
             _end(view, job.CANCELLED, recorded.time)
             view.detail = event.reason
         case job.SeparationRequeued():
-            view.status, view.ended = job.QUEUED, 0
+            view.status, view.attempt, view.ended = job.QUEUED, event.attempt, 0
             view.failed_stage = view.failure = view.detail = ""
             view.requeues, view.free = view.requeues + 1, event.free
         case job.SeparationRefunded():

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from domain import job
-from domain.errors import KeyReused, NotFound, StaleAttempt
+from domain.errors import Invalid, KeyReused, NotFound, Refused, StaleAttempt
 from domain.job import JOB, JobState, SeparationRequested, StemFile
 
 ASKED = SeparationRequested(
@@ -79,3 +79,93 @@ def test_the_same_request_acts_once_and_another_is_refused() -> None:
 def test_a_job_that_does_not_exist_is_not_found() -> None:
     with pytest.raises(NotFound):
         job.start(JobState(), "w")
+
+
+def done(state: JobState) -> JobState:
+    return JOB.fold(job.complete(state, state.attempt, STEMS, 0.0), state)
+
+
+def requeued(state: JobState) -> JobState:
+    return JOB.fold(job.requeue(state, "once more"), state)
+
+
+def claimed(state: JobState) -> JobState:
+    return JOB.fold(job.start(state, "w"), state)
+
+
+def failed(state: JobState) -> JobState:
+    return JOB.fold(job.fail(state, None, "", "ffmpeg_failed", "d"), state)
+
+
+def test_whoever_held_a_requeued_job_is_stale() -> None:
+    state = requeued(running(2))
+    assert (state.status, state.free, state.charged) == ("queued", False, 10)
+    with pytest.raises(StaleAttempt):
+        job.record_stage(state, 2, "decode", 5)
+    with pytest.raises(StaleAttempt):
+        job.complete(state, 2, STEMS, 0.0)
+    with pytest.raises(StaleAttempt):
+        job.fail(state, 2, "decode", "ffmpeg_failed", "")
+    again = claimed(state)
+    assert again.attempt > 2
+    assert done(again).charged == 10
+
+
+def test_a_requeued_job_that_nobody_claims_can_be_judged_by_its_number() -> None:
+    state = requeued(running())
+    assert job.fail(state, state.attempt, "", "worker_gave_up", "") != []
+
+
+def test_a_failed_job_runs_again_for_free_and_stays_free() -> None:
+    state = requeued(failed(running()))
+    assert (state.status, state.free, state.charged) == ("queued", True, 0)
+    state = requeued(claimed(state))
+    assert state.free
+    assert done(claimed(state)).status == "completed"
+
+
+def test_tries_are_counted_from_the_requeue() -> None:
+    state = requeued(running(job.MAX_ATTEMPTS))
+    for _ in range(job.MAX_ATTEMPTS):
+        state = claimed(state)
+        assert state.status == "running"
+    assert claimed(state).status == "failed"
+
+
+@pytest.mark.parametrize("end", [done, lambda s: JOB.fold(job.cancel(s, "enough"), s)])
+def test_what_ended_well_or_by_its_user_is_neither_requeued_nor_failed(end) -> None:  # type: ignore[no-untyped-def]
+    state = end(running())
+    with pytest.raises(Refused):
+        job.requeue(state, "once more")
+    with pytest.raises(Refused):
+        job.abandon(state, "hopeless")
+
+
+def test_an_operator_fails_a_job_once_and_gives_the_reason() -> None:
+    (event,) = job.abandon(running(), " hopeless ")
+    assert isinstance(event, job.SeparationFailed)
+    assert (event.code, event.detail) == ("failed_by_operator", "hopeless")
+    assert job.abandon(failed(running()), "again") == []
+
+
+def test_a_completed_job_is_refunded_once() -> None:
+    state = done(running())
+    (event,) = job.refund(state, "grt_1", "it hisses")
+    assert event == job.SeparationRefunded("u", 10, "grt_1", "it hisses")
+    assert job.refund(JOB.fold([event], state), "grt_1", "it hisses") == []
+
+
+@pytest.mark.parametrize(
+    "state", [running(), failed(running()), done(claimed(requeued(failed(running()))))]
+)
+def test_what_was_not_charged_is_not_refunded(state: JobState) -> None:
+    with pytest.raises(Refused):
+        job.refund(state, "grt_1", "it hisses")
+
+
+@pytest.mark.parametrize("decide", [job.requeue, job.abandon])
+def test_operators_give_a_reason_for_a_job_that_exists(decide) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(Invalid):
+        decide(running(), " ")
+    with pytest.raises(NotFound):
+        decide(JobState(), "why")

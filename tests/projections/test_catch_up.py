@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 
 import projections
 from commands import (
+    AbandonSeparation,
     CancelSeparation,
     CompleteSeparation,
     FailSeparation,
     RecordStage,
+    RefundSeparation,
+    RequeueSeparation,
     StartSeparation,
 )
 from domain.errors import SplitSoundError, Unavailable
@@ -55,6 +58,9 @@ def _one_step(world: World, chance: random.Random, step: int) -> None:
         lambda: world.do(CompleteSeparation(owned, world.job(owned).attempt, STEMS, 0.0)),
         lambda: world.do(FailSeparation(owned, None, "decode", "ffmpeg_failed", "")),
         lambda: world.do(CancelSeparation(user, owned)),
+        lambda: world.do(RequeueSeparation(owned, "once more")),
+        lambda: world.do(AbandonSeparation(owned, "hopeless")),
+        lambda: world.do(RefundSeparation(owned, "it hisses")),
     ]
     with suppress(SplitSoundError):  # refusals are part of a history; they append nothing
         chance.choice(actions)()
