@@ -11,6 +11,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
+from handlers.api.admin import ADMIN
 from handlers.api.capabilities import capabilities
 from handlers.api.credits import CREDITS
 from handlers.api.edge import Edge
@@ -58,7 +59,7 @@ def create_app(application: Application) -> Litestar:
 def _version_one(application: Application) -> Router:
     personal = Router(
         "/",
-        route_handlers=[UPLOADS, LIBRARY, QUOTES, JOBS, CREDITS],
+        route_handlers=[UPLOADS, LIBRARY, QUOTES, JOBS, CREDITS, ADMIN],
         guards=[authenticated],
         security=[{SCHEME: []}],
     )

@@ -15,8 +15,9 @@ from domain.aggregate import Recorded
 from domain.commit import recorded, verify_chain
 from domain.credits import CREDITS, CreditState
 from domain.errors import HistoryBroken, NotFound
+from handlers.asof import stamp, upto
 from handlers.cli import terminal
-from handlers.cli.asof import as_of_option, upto
+from handlers.cli.asof import as_of_option
 from handlers.cli.reach import application, data_option, json_option
 from handlers.cli.tables import GLUE, Table, hanging
 from projections.credits import CREDITS_VIEW, AccountView, StatementLine
@@ -90,7 +91,7 @@ def command(user: str, as_of: int | None, as_json: bool, data: Path) -> None:
     )
     commits = list(upto(parts.store.read(CREDITS.stream(user_id)), as_of))
     if not commits:
-        when = f" at {terminal.stamp(as_of)}" if as_of else ""
+        when = f" at {stamp(as_of)}" if as_of else ""
         raise NotFound(f"{user} has no credit account{when} (looked for {user_id}).")
     verify_chain(commits)
     done = audit(recorded(CREDITS, commits), as_of or time.time_ns() // 1_000_000)
@@ -123,7 +124,7 @@ def _document(user_id: str, done: Audit) -> dict[str, object]:
         "lines": [
             {
                 "version": a.line.version,
-                "time": terminal.stamp(a.line.time),
+                "time": stamp(a.line.time),
                 "kind": a.line.kind,
                 "change": a.line.change,
                 "amount": a.line.amount,

@@ -16,6 +16,7 @@ from handlers.cli.journey import Trip, Wish
 from handlers.cli.tables import GLUE, Table, hanging
 from handlers.cli.terminal import Display, console
 from handlers.cli.words import named
+from handlers.history import stream_name
 
 if TYPE_CHECKING:
     from handlers.cli.client import Api
@@ -159,7 +160,7 @@ def _print_history(application: Application, user_id: str, job: Job, display: Di
     display.console.print("Credits", style="bold")
     credits.show(credits.audit(account, application.clock.now()), display.console)
     display.blank()
-    name = events.stream_name(job.job_id)
+    name = stream_name(job.job_id)
     history = list(store.read(name))
     verify_chain(history)
     events.render(name, history, display.console)

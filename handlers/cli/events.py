@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -13,31 +13,26 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 import msgspec
 
-from domain.commit import Commit, Tip, verify_chain
+from domain.commit import Commit
 from domain.errors import HistoryBroken, NotFound
+from handlers.asof import stamp, upto
 from handlers.cli import terminal
-from handlers.cli.asof import as_of_option, upto
+from handlers.cli.asof import as_of_option
 from handlers.cli.outcome import BadInput
 from handlers.cli.reach import application, data_option, json_option
 from handlers.cli.tables import Table, hanging
 from handlers.cli.words import counted, named, safe
+from handlers.history import intact, said, stream_name
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_CATEGORIES = {"job": "job", "ast": "asset", "usr": "user"}
 _LONGEST_VALUE = 96  # in a terminal; a pipe gets all of it
 
 
 @click.group("events")
 def command() -> None:
     """Show a stream; export and import events."""
-
-
-def stream_name(text: str) -> str:
-    """A stream's name; an id alone means its own stream (``job_1`` is ``job-job_1``)."""
-    prefix = text.partition("_")[0]
-    return f"{_CATEGORIES[prefix]}-{text}" if prefix in _CATEGORIES else text
 
 
 @command.command("show")
@@ -52,9 +47,9 @@ def show(stream: str, as_of: int | None, as_json: bool, data: Path) -> None:
     names its own stream.
     """
     name = stream_name(stream)
-    commits, broken = _checked(upto(application(data).store.read(name), as_of))
+    commits, broken = _checked(application(data).store.read(name), as_of)
     if not commits and not broken:
-        when = f" at {terminal.stamp(as_of)}" if as_of else ""
+        when = f" at {stamp(as_of)}" if as_of else ""
         raise NotFound(f"There is no stream {name}{when}.")
     if as_json:
         events = [event for commit in commits for event in said(commit)]
@@ -65,36 +60,17 @@ def show(stream: str, as_of: int | None, as_json: bool, data: Path) -> None:
         raise broken
 
 
-def _checked(commits: Any) -> tuple[list[Commit], HistoryBroken | None]:
-    """The commits up to where the chain breaks, and how it does."""
+def _checked(
+    commits: Iterable[Commit], as_of: int | None = None
+) -> tuple[list[Commit], HistoryBroken | None]:
+    """The commits up to then, or up to where the chain breaks, and how it does."""
     good: list[Commit] = []
-    tip: Tip | None = None
-    for commit in commits:
-        try:
-            tip = verify_chain((commit,), tip)
-        except HistoryBroken as error:
-            return good, error
-        good.append(commit)
+    try:
+        # Checked first: an edited time must not pass for the end. What was good stays in the list.
+        good.extend(upto(intact(commits), as_of))
+    except HistoryBroken as error:
+        return good, error
     return good, None
-
-
-def said(commit: Commit) -> list[dict[str, Any]]:
-    """The events of a commit, each with where it stands."""
-    events = msgspec.json.decode(commit.events, type=list[dict[str, Any]])
-    return [
-        {
-            "version": commit.first + offset,
-            "time": terminal.stamp(commit.t),
-            "type": event["type"],
-            "data": {k: v for k, v in event.items() if k != "type"},
-            "actor": commit.actor,
-            "cmd": commit.cmd,
-            "hash": commit.hash.hex(),
-            "origin": commit.origin,
-            "peers": [peer.stream for peer in commit.peers],
-        }
-        for offset, event in enumerate(events)
-    ]
 
 
 def render(name: str, commits: list[Commit], console: Console) -> None:
@@ -111,8 +87,8 @@ def render(name: str, commits: list[Commit], console: Console) -> None:
         before = commit.t
         for event in said(commit):
             table.add_row(
-                str(event["version"]), clock, after, event["type"],
-                words(event["data"], longest), _actor(commit.actor), commit.hash.hex()[:8],
+                str(event.version), clock, after, event.type,
+                words(event.data, longest), _actor(commit.actor), commit.hash.hex()[:8],
                 commit.cmd,
             )  # fmt: skip
     hanging(console, "", safe(name), 0, "bold")

@@ -6,11 +6,11 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from handlers.asof import stamp
 from handlers.cli.tables import GLUE, hanging
 from handlers.cli.words import safe
 
@@ -46,12 +46,6 @@ def times(moments: Sequence[int]) -> tuple[str, list[str]]:
     if len(days) == 1:
         return f"{days.pop()} UTC", [clock for _, clock in stamps]
     return "time (UTC)", [f"{day} {clock}" for day, clock in stamps]
-
-
-def stamp(milliseconds: int) -> str:
-    """Epoch milliseconds as RFC 3339, ``2026-11-23T16:12:28.123Z``."""
-    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
-    return text.removesuffix("+00:00") + "Z"
 
 
 def size(count: float) -> str:

@@ -65,9 +65,10 @@ class Document:
             value = place.get(parameter["name"])
             if value is not None:
                 known: Any = value
-                if parameter["schema"].get("type") == "integer":
+                schema = parameter["schema"]
+                if any(s.get("type") == "integer" for s in (schema, *schema.get("oneOf", ()))):
                     known = int(value)
-                self._hold(parameter["schema"], msgspec.json.encode(known))
+                self._hold(schema, msgspec.json.encode(known))
 
     def _operation(self, method: str, path: str) -> dict[str, Any]:
         # A fixed path before one with a parameter.

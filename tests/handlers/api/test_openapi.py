@@ -26,9 +26,10 @@ def watched(document: Document, person: Person) -> Person:
 
 
 def test_real_bodies_fit_the_document(
-    document: Document, anyone: httpx.Client, watched: Person, worker: Worker
+    document: Document, anyone: httpx.Client, watched: Person, worker: Worker, admin: Person
 ) -> None:
     document.watch(anyone)
+    document.watch(admin.http)
     for path in ("/healthz", "/readyz", "/v1/capabilities"):
         assert anyone.get(path).is_success
     assert anyone.post("/v1/session", json={"email": "ada@example.org"}).is_success
@@ -69,6 +70,8 @@ def test_real_bodies_fit_the_document(
     assert http.post(f"/v1/jobs/{again['job_id']}/cancel").json()["status"] == "cancelled"
     assert http.get("/v1/credits").json()["grants"]
     assert http.get("/v1/credits/history", params={"limit": 2}).json()["items"]
+
+    assert admin.http.get(f"/v1/admin/streams/{done['stream']}", params={"limit": 2}).is_success
 
     succeeded = {name for name, status in document.seen if status < 300}
     assert succeeded == document.operations

@@ -14,7 +14,8 @@ from domain.commit import Append, Commit, Meta
 from domain.credits import CREDITS, CreditsGranted, CreditsReserved, Draw
 from domain.errors import HistoryBroken
 from handlers.cli.credits import audit, show
-from handlers.cli.events import _checked, render, said, stream_name, words
+from handlers.cli.events import _checked, render, words
+from handlers.history import said, stream_name
 from infra.event_store.memory import MemoryStore
 
 USER = "usr_1"
@@ -108,7 +109,7 @@ def test_a_stream_is_readable() -> None:
     assert "source=signup [600] amount=600" in text
     assert "draws=grt_1:7" in text
     assert "3 events in 2 commits; the hash chain holds." in text
-    assert [e["version"] for c in commits for e in said(c)] == [1, 2, 3]
+    assert [e.version for c in commits for e in said(c)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""Points in time as people name them, and a stream as it stood then."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+
+from domain.commit import Commit
+
+_AGO = re.compile(r"(\d{1,9})\s*([smhd])(?:\s+ago)?")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+FORMATS = (
+    "2026-11-23T16:00:00Z, 2026-11-23 (the end of that day, UTC), or how long ago: 90s, 5m, 2h, 1d"
+)
+
+
+def parse(text: str, now: int) -> int:
+    """Epoch milliseconds. Raises ValueError or OverflowError.
+
+    An ISO 8601 time (UTC unless it says otherwise), a date (its end, as on a statement),
+    ``now``, or how long ago: ``90s``, ``5m``, ``2h``, ``1d``.
+    """
+    text = text.strip()
+    if text == "now":
+        return now
+    if ago := _AGO.fullmatch(text):
+        then = now - int(ago[1]) * _SECONDS[ago[2]] * 1000
+        stamp(then)  # raises for what no calendar has
+        return then
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    if _DATE.fullmatch(text):
+        moment += timedelta(days=1, milliseconds=-1)
+    return round(moment.timestamp() * 1000)
+
+
+def stamp(milliseconds: int) -> str:
+    """Epoch milliseconds as RFC 3339, ``2026-11-23T16:12:28.123Z``."""
+    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00") + "Z"
+
+
+def upto(commits: Iterable[Commit], time: int | None) -> Iterable[Commit]:
+    """The commits made at ``time`` (epoch ms) or before; all of them for None."""
+    if time is None:
+        return commits
+    # A stream's times never go back, so the first later commit ends it.
+    return takewhile(lambda commit: commit.t <= time, commits)
