@@ -15,7 +15,7 @@ from handlers.bench import Figure
 from handlers.cli.tables import Table
 from handlers.cli.terminal import console
 
-TOPICS = ("domain", "imports", "units", "latency", "memory")
+TOPICS = ("domain", "imports", "projections", "units", "latency", "memory")
 
 
 @click.command("bench")
@@ -29,8 +29,8 @@ TOPICS = ("domain", "imports", "units", "latency", "memory")
 def command(topics: tuple[str, ...], minutes: str, out: Path, as_json: bool) -> None:
     """Measure TOPICS (all of them unless named) and compare with goals and peers.
 
-    `memory` works through an hour of music and takes some minutes. `units` and `latency`
-    start a local stack of their own.
+    `memory` works through an hour of music and takes some minutes. `projections`, `units` and
+    `latency` start a local stack of their own.
     """
     measured: dict[str, list[Figure]] = {}
     for topic in topics or TOPICS:
@@ -63,29 +63,34 @@ def _measure(topic: str, minutes: tuple[int, ...]) -> list[Figure]:
         from handlers.bench import memory
 
         return memory.figures(minutes)
+    if topic == "projections":
+        from handlers.bench import projections
+
+        return projections.figures() + _on_a_stack(topic)
     return _on_a_stack(topic)
 
 
 def _on_a_stack(topic: str) -> list[Figure]:
     import tempfile
 
-    from handlers.bench import latency, units
+    from handlers.bench import latency, projections, units
     from infra.bootstrap import Application
     from infra.local.stack import LocalStack, adopted
     from infra.settings import from_environment
 
-    measures: dict[str, Callable[[Application, str], list[Figure]]] = {
-        "latency": latency.figures,
+    measures: dict[str, Callable[[Application, LocalStack], list[Figure]]] = {
+        "latency": lambda application, stack: latency.figures(application, stack.api_url),
+        "projections": projections.on_a_stack,
         "units": lambda application, _: units.figures(application),
     }
     with (
         tempfile.TemporaryDirectory() as data,
-        # `units` plays the worker itself.
-        LocalStack(Path(data), workers=0 if topic == "units" else 1) as stack,
+        # The others play the worker themselves.
+        LocalStack(Path(data), workers=1 if topic == "latency" else 0) as stack,
         adopted(stack.environment),
     ):
         application = Application(from_environment(), "bench")
-        return measures[topic](application, stack.api_url)
+        return measures[topic](application, stack)
 
 
 def _print(measured: dict[str, list[Figure]]) -> None:

@@ -1,0 +1,20 @@
+"""Projections: how fast events become rows. Each figure has its module; this lists them."""
+
+from __future__ import annotations
+
+from handlers.bench import Figure, live_lag
+from infra.bootstrap import Application
+from infra.local.stack import LocalStack
+
+
+def figures() -> list[Figure]:
+    """What needs no store."""
+    return []
+
+
+def on_a_stack(application: Application, stack: LocalStack) -> list[Figure]:
+    """What is measured on a local stack without workers."""
+    processes = dict(stack.supervisor.pids)
+    if stack.emulator.pid is not None:
+        processes["emulator"] = stack.emulator.pid
+    return live_lag.figures(application, processes)
