@@ -18,7 +18,14 @@ from infra.event_store.dynamodb import DynamoDBStore
 from infra.identity import Identity
 from infra.keys import KeyFiles
 from infra.objects import S3_CONFIG, Objects
-from infra.operations import DynamoDBOperations
+from infra.operations import (
+    CachedGenerations,
+    TableGenerations,
+    DynamoDBOperations,
+    OperationalTable,
+    ParkedStreams,
+    Pulses,
+)
 from infra.personal import PersonalFields
 from infra.queue import Queue
 from infra.rows import DynamoDBRows
@@ -90,18 +97,41 @@ class Application:
         return CachedSwitchboard(self.store, self.clock)
 
     @cached_property
+    def operational_table(self) -> OperationalTable:
+        """What is neither a fact nor a view of facts."""
+        return OperationalTable(self.client("dynamodb"), self.settings.operations_table)
+
+    @cached_property
     def operations(self) -> DynamoDBOperations:
-        """The operational table."""
-        table = self.settings.operations_table
-        return DynamoDBOperations(self.client("dynamodb"), table, self.clock)
+        """Live progress of jobs."""
+        return DynamoDBOperations(self.operational_table, self.clock)
+
+    @cached_property
+    def parked(self) -> ParkedStreams:
+        """Streams that a read model cannot follow."""
+        return ParkedStreams(self.operational_table)
+
+    @cached_property
+    def pulses(self) -> Pulses:
+        """Signs of life."""
+        return Pulses(self.operational_table)
+
+    @cached_property
+    def rows(self) -> DynamoDBRows:
+        """The read models' rows."""
+        endpoint = os.environ.get("AWS_ENDPOINT_URL")
+        return DynamoDBRows(self.settings.read_models_table, self.region, endpoint)
+
+    @cached_property
+    def operating(self) -> Reading:
+        """What rebuilds and checks work with: the generations as they stand at this moment."""
+        return Reading(self.store, self.rows, TableGenerations(self.operational_table))
 
     @cached_property
     def reading(self) -> Reading:
-        """What queries and projectors work with."""
-        rows = DynamoDBRows(
-            self.settings.read_models_table, self.region, os.environ.get("AWS_ENDPOINT_URL")
-        )
-        return Reading(self.store, rows, self.operations)
+        """What queries and projectors work with: generations at most CACHE_SECONDS old."""
+        exact = self.operating
+        return Reading(exact.history, exact.rows, CachedGenerations(exact.generations))
 
     @cached_property
     def keys(self) -> KeyFiles:

@@ -1,8 +1,9 @@
-"""Read-model rows and projection pointers in memory, for tests and simulation."""
+"""Read-model rows in memory, for tests and simulation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from zlib import crc32
 
 from projections.ports import HEAD, Page, Row
 
@@ -16,6 +17,11 @@ class MemoryRows:
     def head(self, generation: str, stream: str) -> Row | None:
         """See Rows."""
         return self.rows.get((generation, stream, HEAD))
+
+    def heads(self, generation: str, streams: Sequence[str]) -> dict[str, Row]:
+        """See Rows."""
+        found = {s: self.rows.get((generation, s, HEAD)) for s in streams}
+        return {s: row for s, row in found.items() if row}
 
     def write(self, head: Row, lines: Sequence[Row], expected: int) -> bool:
         """See Rows."""
@@ -35,9 +41,18 @@ class MemoryRows:
         ]  # fmt: skip
         return _page(sorted(found, key=lambda r: r.key, reverse=True), limit, cursor)
 
-    def owned(self, generation: str, owner: str, limit: int, cursor: str | None = None) -> Page:
+    def owned(
+        self,
+        generation: str,
+        owner: str,
+        limit: int,
+        cursor: str | None = None,
+        between: tuple[str, str] | None = None,
+    ) -> Page:
         """See Rows."""
         found = [r for r in self._heads(generation) if r.owner == owner]
+        if between:
+            found = [r for r in found if between[0] <= r.sort <= between[1]]
         return _page(sorted(found, key=lambda r: r.sort, reverse=True), limit, cursor)
 
     def with_status(self, generation: str, status: str) -> Iterator[Row]:
@@ -45,12 +60,27 @@ class MemoryRows:
         found = [r for r in self._heads(generation) if r.status == status]
         return iter(sorted(found, key=lambda r: r.sort))
 
-    def drop(self, generation: str) -> int:
+    def scan(self, generation: str, segment: int = 0, segments: int = 1) -> Iterator[Row]:
         """See Rows."""
-        keys = [k for k in self.rows if k[0] == generation]
-        for key in keys:
-            del self.rows[key]
-        return len(keys)
+        return iter(self._segment(generation, segment, segments))
+
+    def delete(self, rows: Sequence[Row]) -> None:
+        """See Rows."""
+        for row in rows:
+            self.rows.pop((row.generation, row.stream, row.key), None)
+
+    def drop(self, generation: str, segment: int = 0, segments: int = 1) -> int:
+        """See Rows."""
+        rows = self._segment(generation, segment, segments)
+        self.delete(rows)
+        return len(rows)
+
+    def _segment(self, generation: str, segment: int, segments: int) -> list[Row]:
+        return [
+            row
+            for (g, stream, _), row in list(self.rows.items())
+            if g == generation and crc32(stream.encode()) % segments == segment
+        ]
 
     def _heads(self, generation: str) -> list[Row]:
         return [r for (g, _, k), r in self.rows.items() if g == generation and k == HEAD]
@@ -60,18 +90,3 @@ def _page(rows: list[Row], limit: int, cursor: str | None) -> Page:
     start = int(cursor or 0)
     after = start + limit
     return Page(rows[start:after], str(after) if after < len(rows) else None)
-
-
-class MemoryGenerations:
-    """Generations (see projections.ports) in a dictionary."""
-
-    def __init__(self) -> None:
-        self._live: dict[str, int] = {}
-
-    def live(self, projection: str) -> int:
-        """See Generations."""
-        return self._live.get(projection, 1)
-
-    def flip(self, projection: str, generation: int) -> None:
-        """See Generations."""
-        self._live[projection] = generation

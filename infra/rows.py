@@ -15,6 +15,7 @@ from pynamodb.models import Model
 
 from domain.errors import Unavailable
 from infra.cursors import decode_cursor, encode_cursor
+from infra.faults import unavailable
 from projections.ports import HEAD, Page, Row
 
 
@@ -70,6 +71,15 @@ class DynamoDBRows:
         except PynamoDBException as error:
             raise _unavailable(error) from error
 
+    def heads(self, generation: str, streams: Sequence[str]) -> dict[str, Row]:
+        """See Rows. Batches of a hundred."""
+        keys = [(_pk(generation, stream), HEAD) for stream in streams]
+        try:
+            found = [_from_item(i) for i in self._model.batch_get(keys, consistent_read=True)]
+        except PynamoDBException as error:
+            raise _unavailable(error) from error
+        return {row.stream: row for row in found}
+
     def write(self, head: Row, lines: Sequence[Row], expected: int) -> bool:
         """See Rows."""
         model = self._model
@@ -101,11 +111,19 @@ class DynamoDBRows:
             cursor,
         )
 
-    def owned(self, generation: str, owner: str, limit: int, cursor: str | None = None) -> Page:
+    def owned(
+        self,
+        generation: str,
+        owner: str,
+        limit: int,
+        cursor: str | None = None,
+        between: tuple[str, str] | None = None,
+    ) -> Page:
         """See Rows. The index is eventually consistent."""
         return self._page(
             lambda start: self._model.by_owner.query(
                 _indexed(generation, owner),
+                _ByOwner.sort.between(*between) if between else None,
                 scan_index_forward=False,
                 limit=limit,
                 last_evaluated_key=start,
@@ -121,14 +139,39 @@ class DynamoDBRows:
         except PynamoDBException as error:
             raise _unavailable(error) from error
 
-    def drop(self, generation: str) -> int:
-        """See Rows. Scans the table for the generation's keys."""
+    def scan(self, generation: str, segment: int = 0, segments: int = 1) -> Iterator[Row]:
+        """See Rows. Reads, and pays for, the rows of all generations."""
+        try:
+            for item in self._items(generation, segment, segments):
+                yield _from_item(item)
+        except PynamoDBException as error:
+            raise _unavailable(error) from error
+
+    def delete(self, rows: Sequence[Row]) -> None:
+        """See Rows."""
+        try:
+            with self._model.batch_write() as batch:
+                for row in rows:
+                    batch.delete(self._to_item(row))
+        except PynamoDBException as error:
+            raise _unavailable(error) from error
+
+    def drop(self, generation: str, segment: int = 0, segments: int = 1) -> int:
+        """See Rows."""
         count = 0
-        with self._model.batch_write() as batch:
-            for item in self._model.scan(self._model.pk.startswith(generation + "#")):
-                batch.delete(item)
-                count += 1
+        try:
+            with self._model.batch_write() as batch:
+                for item in self._items(generation, segment, segments):
+                    batch.delete(item)
+                    count += 1
+        except PynamoDBException as error:
+            raise _unavailable(error) from error
         return count
+
+    def _items(self, generation: str, segment: int, segments: int) -> Any:
+        return self._model.scan(
+            self._model.pk.startswith(generation + "#"), segment=segment, total_segments=segments
+        )
 
     def _page(self, query: Any, cursor: str | None) -> Page:
         try:
@@ -177,4 +220,4 @@ def _bare(indexed: str | None) -> str | None:
 
 
 def _unavailable(error: Exception) -> Unavailable:
-    return Unavailable(f"The read models did not answer ({error}). Try again.")
+    return unavailable("The read models", error)

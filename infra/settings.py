@@ -50,6 +50,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     visibility_seconds: int = 60
     stale_seconds: int = 20
     sweep_seconds: int = 60
+    pulse_seconds: int = 10
     drain_seconds: int = 100
     poll_seconds: int = 5
     work_directory: Path | None = None

@@ -1,8 +1,8 @@
-"""The one function that writes rows, and the rebuild that calls it for every stream.
+"""The one function that writes rows: bring one stream's rows to its tip.
 
-On a message for versions [first..last] of a stream whose head reflects v:
+On messages for versions [first..last] of a stream whose head reflects v:
 
-- v >= last: a duplicate;
+- v >= last: duplicates;
 - v == first - 1 and the events ride along: apply them;
 - otherwise a gap: read the missing commits consistently, at least to ``last``.
 
@@ -11,18 +11,18 @@ All rows are put before the head, the head conditionally on v; whoever loses rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec import Struct
+import msgspec
 
-from domain.aggregate import Recorded
-from domain.commit import recorded
 from domain.errors import Conflict, Unavailable
 from projections.doorbell import Doorbell
+from projections.folding import Folded, Piece, fold, piece, riding
+from projections.heads import Heads
 from projections.ports import Generations, History, Row, Rows
-from projections.projection import Projection, line
+from projections.projection import Projection
 
 TRIES = 8
 
@@ -40,105 +40,100 @@ def catch_up(
     projection: Projection[Any],
     stream: str,
     reading: Reading,
-    doorbell: Doorbell | None = None,
+    bells: Sequence[Doorbell] = (),
     number: int | None = None,
+    heads: Heads | None = None,
 ) -> int:
-    """Bring the stream's rows to its tip (at least to the doorbell's last version).
+    """Bring the stream's rows to its tip, or to what the doorbells bring.
 
-    number: the generation, the live one unless told. Returns the version now reflected.
-    Raises Conflict when other writers won at every try, Unavailable when the store does
-    not have the commit that rang.
+    number: the generation, the live one unless told; heads: remembered ones, which save a
+    read. Returns the version now reflected. Raises ReadModelStuck when the projection's code
+    rejects a commit (what comes before it is written), Conflict when other writers won at every
+    try, Unavailable when the store does not have the commit that rang.
     """
     live = reading.generations.live(projection.name) if number is None else number
     generation = projection.generation(live)
+    ring = max((b.last for b in bells), default=0)
+    if heads and bells and _next(projection, generation, stream, reading, bells, heads):
+        return ring
     for _ in range(TRIES):
         head = reading.rows.head(generation, stream)
         version = head.version if head else 0
-        if doorbell and version >= doorbell.last:
+        if ring and version >= ring:
             return version
-        events = _missing(projection, stream, reading.history, version, doorbell)
-        new_head, lines = _fold(projection, generation, stream, head, events)
-        reached = new_head.version if new_head else version
-        if doorbell and reached < doorbell.last:
-            raise Unavailable(
-                f"{stream} rang for version {doorbell.last} and the store has {reached}."
-            )
-        if new_head is None or reading.rows.write(new_head, lines, version):
+        pieces = riding(bells, version) if bells else None
+        folded = _folded(projection, generation, stream, reading, head, pieces)
+        reached = folded.head.version if folded.head else version
+        if folded.stuck is None and reached < ring:
+            raise Unavailable(f"{stream} rang for version {ring} and the store has {reached}.")
+        if _written(reading, folded, version, heads):
             return reached
     raise Conflict(f"Other projectors kept writing {stream} in {generation}.")
 
 
-def _missing(
-    projection: Projection[Any],
-    stream: str,
-    history: History,
-    version: int,
-    doorbell: Doorbell | None,
-) -> Iterable[Recorded]:
-    if doorbell and version == doorbell.first - 1:
-        riding = projection.aggregate.decode(bytes(doorbell.events).decode())
-        if riding:
-            return [
-                Recorded(event, stream, doorbell.first + offset, doorbell.t, doorbell.actor)
-                for offset, event in enumerate(riding)
-            ]
-    return recorded(projection.aggregate, history.read(stream, version))
+def anew(projection: Projection[Any], stream: str, reading: Reading, number: int) -> int:
+    """Fold the stream's rows from its beginning, whatever its head claims; for repairs.
+
+    Returns the version now reflected, 0 when the stream does not exist. Raises as catch_up.
+    """
+    generation = projection.generation(number)
+    for _ in range(TRIES):
+        head = reading.rows.head(generation, stream)
+        folded = _folded(projection, generation, stream, reading, None, None)
+        if folded.head is None:
+            return 0
+        if _written(reading, folded, head.version if head else 0, None):
+            return folded.head.version
+    raise Conflict(f"Other projectors kept writing {stream} in {generation}.")
 
 
-def _fold(
+def _next(
     projection: Projection[Any],
     generation: str,
     stream: str,
-    head: Row | None,
-    events: Iterable[Recorded],
-) -> tuple[Row | None, list[Row]]:
-    view: Struct = projection.read(head) if head else projection.view()
-    lines: list[Row] = []
-    version = 0
-    for event in events:
-        lines += [line(generation, event, body) for body in projection.apply(view, event)]
-        version = event.version
-    if not version:
-        return None, []
-    return projection.head(generation, stream, version, view), lines
-
-
-def rebuild(
-    projection: Projection[Any],
     reading: Reading,
-    settle: Callable[[], None],
-    progress: Callable[[int], None] = lambda _: None,
-) -> int:
-    """Fold every stream into a new generation, flip, sweep once more, drop the old one.
+    bells: Sequence[Doorbell],
+    heads: Heads,
+) -> bool:
+    """Whether the doorbells simply followed the remembered head, or began the stream.
 
-    settle() waits until every projector has seen the flip; what they wrote to the old
-    generation meanwhile is picked up by the second sweep. Returns the number of streams.
+    The usual case, without a read: the conditional write tells when it was not so.
     """
-    old = reading.generations.live(projection.name)
-    new = old + 1
-    reading.rows.drop(projection.generation(new))  # a rebuild that was killed left some
-    sweep(projection, reading, new, progress)
-    reading.generations.flip(projection.name, new)
-    settle()
-    count = sweep(projection, reading, new)
-    reading.rows.drop(projection.generation(old))
-    return count
+    version = min(b.first for b in bells) - 1
+    head = heads.recall(generation, stream, version)
+    pieces = riding(bells, version) if head or version == 0 else None
+    if not pieces:
+        return False
+    folded = fold(projection, generation, stream, pieces, head)
+    return folded.stuck is None and _written(reading, folded, version, heads)
 
 
-def sweep(
+def _folded(
     projection: Projection[Any],
+    generation: str,
+    stream: str,
     reading: Reading,
-    number: int | None = None,
-    progress: Callable[[int], None] = lambda _: None,
-) -> int:
-    """Catch up every stream of the projection; heals a message that was lost for good."""
-    count = 0
-    last = ""
-    for commit in reading.history.scan():
-        if commit.stream == last or not projection.covers(commit.stream):
-            continue
-        last = commit.stream
-        catch_up(projection, last, reading, number=number)
-        count += 1
-        progress(count)
-    return count
+    head: Row | None,
+    pieces: list[Piece] | None,
+) -> Folded:
+    def missing(version: int) -> list[Piece]:
+        return [piece(c) for c in reading.history.read(stream, version)]
+
+    try:
+        pieces = missing(head.version if head else 0) if pieces is None else pieces
+        return fold(projection, generation, stream, pieces, head)
+    except msgspec.MsgspecError:
+        # The head is not what this code writes: its rows are folded from the beginning.
+        return fold(projection, generation, stream, missing(0))
+
+
+def _written(reading: Reading, folded: Folded, expected: int, heads: Heads | None) -> bool:
+    """Write what was folded. False when another writer was here. Raises ReadModelStuck."""
+    if folded.head:
+        if not reading.rows.write(folded.head, folded.lines, expected):
+            return False
+        if heads:
+            heads.note(folded.head)
+    if folded.stuck:
+        raise folded.stuck
+    return True

@@ -71,4 +71,4 @@ def index(view: AccountView) -> Index:
     return Index(view.account.user_id, "account")
 
 
-CREDITS_VIEW = Projection("credits", 1, CREDITS, AccountView, apply, index)
+CREDITS_VIEW = Projection("credits", 1, CREDITS, AccountView, apply, index, has_lines=True)

@@ -105,4 +105,7 @@ def index(view: JobView) -> Index:
     return Index(view.user_id, f"{view.requested:015d}#{view.job_id}", status)
 
 
-JOBS_VIEW = Projection("jobs", 2, JOB, JobView, apply, index)
+JOBS_VIEW = Projection(
+    "jobs", 2, JOB, JobView, apply, index,
+    changes={2: ("body.requeues", "body.free", "body.refunded")},
+)  # fmt: skip

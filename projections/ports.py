@@ -8,6 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from domain.commit import Commit
+from projections.generations import Catalogue
 
 HEAD = "head"
 
@@ -43,6 +44,9 @@ class Rows(Protocol):
     def head(self, generation: str, stream: str) -> Row | None:
         """The stream's head row, consistently read."""
 
+    def heads(self, generation: str, streams: Sequence[str]) -> dict[str, Row]:
+        """The head rows of those streams that have one, consistently read."""
+
     def write(self, head: Row, lines: Sequence[Row], expected: int) -> bool:
         """Put the lines, then the head where its version is still ``expected`` (0: absent).
 
@@ -52,13 +56,26 @@ class Rows(Protocol):
     def lines(self, generation: str, stream: str, limit: int, cursor: str | None = None) -> Page:
         """A stream's lines, newest first."""
 
-    def owned(self, generation: str, owner: str, limit: int, cursor: str | None = None) -> Page:
-        """An owner's heads, newest first."""
+    def owned(
+        self,
+        generation: str,
+        owner: str,
+        limit: int,
+        cursor: str | None = None,
+        between: tuple[str, str] | None = None,
+    ) -> Page:
+        """An owner's heads, newest first. between: only with ``sort`` in that range."""
 
     def with_status(self, generation: str, status: str) -> Iterator[Row]:
         """Heads of that status, oldest first."""
 
-    def drop(self, generation: str) -> int:
+    def scan(self, generation: str, segment: int = 0, segments: int = 1) -> Iterator[Row]:
+        """Every row of a generation in no order, eventually consistent."""
+
+    def delete(self, rows: Sequence[Row]) -> None:
+        """Delete those rows, whatever they say by now."""
+
+    def drop(self, generation: str, segment: int = 0, segments: int = 1) -> int:
         """Delete a generation's rows; how many there were."""
 
 
@@ -69,14 +86,23 @@ class History(Protocol):
         """Commits in order that begin above version ``after``, consistently read."""
 
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[Commit]:
-        """Every commit; each stream's commits in order."""
+        """Every commit; each stream's commits in order. segment: one of that many parts."""
+
+    def estimate(self) -> int:
+        """About how many commits there are, for progress and cost; hours old on AWS."""
 
 
 class Generations(Protocol):
-    """Which generation of a projection is live. In the operational table."""
+    """The catalogue of each projection's generations. In the operational table."""
 
     def live(self, projection: str) -> int:
         """The number of the generation that queries read; 1 at first."""
 
-    def flip(self, projection: str, generation: int) -> None:
-        """Make that generation the live one, atomically."""
+    def catalogue(self, projection: str) -> Catalogue | None:
+        """What there is; None before the first was noted."""
+
+    def replace(self, projection: str, new: Catalogue) -> bool:
+        """Write ``new`` where the revision that it was made from still stands, counting it up.
+
+        False when somebody else replaced it meanwhile; revision 0 also stands for None.
+        """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import msgspec
@@ -30,6 +30,8 @@ class Projection(Generic[View]):
     apply(view, recorded) changes the view in place and returns the lines that the event
     adds (most models have none). It is pure: no clock, no I/O, the same rows every time.
     version: of this code; raise it when the rows change, then rebuild.
+    changes: per version, the fields of rows that it changed on purpose, as a verification names
+    them (``status``, ``body.price``, ``line.body.kind``, ``line.row``).
     """
 
     name: str
@@ -38,6 +40,8 @@ class Projection(Generic[View]):
     view: type[View]
     apply: Callable[[View, Recorded], list[Struct]]
     index: Callable[[View], Index]
+    has_lines: bool = False
+    changes: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def covers(self, stream: str) -> bool:
         """Whether the stream belongs to this read model."""
@@ -46,6 +50,10 @@ class Projection(Generic[View]):
     def generation(self, number: int) -> str:
         """The generation's name in rows, ``name@number``."""
         return f"{self.name}@{number}"
+
+    def intended(self, since: int) -> frozenset[str]:
+        """The fields that versions after ``since`` changed on purpose."""
+        return frozenset(f for v, fields in self.changes.items() if v > since for f in fields)
 
     def read(self, row: Row) -> View:
         """The view in a head row."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
+
+import projections
 from commands import (
     CompleteUpload,
     Context,
@@ -24,9 +27,15 @@ from domain.catalog import Catalog, Limits, Model
 from domain.commit import Commit, Meta
 from domain.credits import CREDITS, CreditState
 from domain.job import JOB, JobState
+from handlers.projector import Projector
+from handlers.projector.vitals import Vitals
 from infra.event_store.memory import MemoryStore
-from infra.memory_rows import MemoryGenerations, MemoryRows
+from infra.memory_rows import MemoryRows
+from infra.memory_table import MemoryTable
+from infra.operations import ParkedStreams, Pulses, TableGenerations
+from infra.switchboard import CachedSwitchboard
 from projections.catch_up import Reading
+from projections.projection import Projection
 
 CATALOG = Catalog(
     models={
@@ -82,7 +91,12 @@ class World:
     def __post_init__(self) -> None:
         self.store = self.store or MemoryStore(self.clock)
         self.rows = MemoryRows()
-        self.generations = MemoryGenerations()
+        self.table = MemoryTable()
+        self.generations = TableGenerations(self.table)
+        # Nothing is remembered: in a test no time passes between a change and its reader.
+        self.parked = ParkedStreams(self.table, cache_seconds=0)
+        self.pulses = Pulses(self.table)
+        self.switchboard = CachedSwitchboard(self.store, self.clock, seconds=0)
         self.context = Context(
             self.store,
             self.clock,
@@ -98,6 +112,13 @@ class World:
     def reading(self) -> Reading:
         """Store, rows and generations."""
         return Reading(self.store, self.rows, self.generations)
+
+    def projector(self, known: Mapping[str, Projection[Any]] = projections.ALL) -> Projector:
+        """A projector process."""
+        return Projector(
+            known, self.reading, self.parked, self.switchboard,
+            Vitals("test", self.pulses, self.clock), self.clock, structlog.get_logger(),
+        )  # fmt: skip
 
     def do(self, command: Command, cmd: str | None = None) -> tuple[Position, ...]:
         """Execute a command under a fresh command id."""

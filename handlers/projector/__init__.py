@@ -1,39 +1,109 @@
-"""The projector: a batch of doorbells in, rows caught up. The same in Lambda and locally."""
+"""The projector: a batch of doorbells in, rows caught up. The same in Lambda and locally.
+
+A commit that a projection's code rejects parks its stream: this and later doorbells of the
+stream are noted and acknowledged, and every other stream goes on. Whatever may pass by itself (a
+table that does not answer) sends the message back to the queue.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from commands.ports import Clock, Switchboard
+from domain.controls import of_projection
+from domain.errors import SplitSoundError
+from handlers.projector.vitals import Vitals
+from infra.operations import ParkedStreams, describe
 from projections.catch_up import Reading, catch_up
-from projections.doorbell import parse
+from projections.doorbell import Doorbell, parse
+from projections.folding import ReadModelStuck
+from projections.heads import Heads
+from projections.leveling import noted
 from projections.projection import Projection
+
+PULSE = "pulse"
+"""Category of the doorbells that only ask for a sign of life."""
 
 
 class Projector:
     """A Lambda handler for SQS batches."""
 
     def __init__(
-        self, projections: Mapping[str, Projection[Any]], reading: Reading, log: Any
+        self,
+        projections: Mapping[str, Projection[Any]],
+        reading: Reading,
+        parked: ParkedStreams,
+        switchboard: Switchboard,
+        vitals: Vitals,
+        clock: Clock,
+        log: Any,
     ) -> None:
         self._projections = projections
         self._reading = reading
+        self._parked = parked
+        self._switchboard = switchboard
+        self._vitals = vitals
+        self._clock = clock
         self._log = log
+        self._heads = Heads()
 
     def __call__(self, event: dict[str, Any], _context: object = None) -> dict[str, Any]:
-        """Catch up the stream of each message; failures come back on their own."""
-        failed = [r["messageId"] for r in event["Records"] if not self._project(r)]
+        """Catch up each stream that rang; the messages of those that failed come back."""
+        failed: list[str] = []
+        rung: dict[str, list[tuple[str, Doorbell]]] = defaultdict(list)
+        for record in event["Records"]:
+            try:
+                bell = parse(record["body"])
+            except Exception:
+                # Not ours to read: after some deliveries it rests in the dead-letter queue.
+                self._log.exception("not a doorbell", message=record["messageId"])
+                failed.append(record["messageId"])
+            else:
+                rung[bell.stream].append((record["messageId"], bell))
+        for stream, messages in rung.items():
+            if not self._project(stream, [bell for _, bell in messages]):
+                failed += [message for message, _ in messages]
+        self._report()
         return {"batchItemFailures": [{"itemIdentifier": i} for i in failed]}
 
-    def _project(self, record: dict[str, Any]) -> bool:
-        # Whatever goes wrong with one message must not hold up the others; it is logged
-        # with its traceback and ends in the dead-letter queue when it stays wrong.
+    def _project(self, stream: str, bells: Sequence[Doorbell]) -> bool:
+        # Whatever goes wrong with one stream must not hold up the others.
         try:
-            doorbell = parse(record["body"])
+            if bells[0].category == PULSE:
+                self._vitals.answer(max(bell.t for bell in bells))
+                return True
             for projection in self._projections.values():
-                if projection.covers(doorbell.stream):
-                    catch_up(projection, doorbell.stream, self._reading, doorbell)
+                if projection.covers(stream) and not self._is_paused(projection):
+                    self._follow(projection, stream, bells)
         except Exception:
-            self._log.exception("not projected", message=record["messageId"])
+            self._log.exception("not projected", stream=stream)
             return False
         return True
+
+    def _report(self) -> None:
+        try:
+            self._vitals.report()
+        except SplitSoundError as error:
+            # The rows are written; the messages are done with all the same.
+            self._log.warning("no sign of life", error=error.detail)
+
+    def _is_paused(self, projection: Projection[Any]) -> bool:
+        # A sweep brings its rows to date once it is resumed.
+        return of_projection(projection.name) in self._switchboard.state().paused
+
+    def _follow(self, projection: Projection[Any], stream: str, bells: Sequence[Doorbell]) -> None:
+        catalogue = noted(projection, self._reading)
+        newest = max(bells, key=lambda bell: bell.last)
+        for number in catalogue.written(projection.version):
+            now = self._clock.now()
+            if self._parked.waits(projection.name, number, stream, newest.last, now):
+                continue
+            try:
+                catch_up(projection, stream, self._reading, bells, number, self._heads)
+            except ReadModelStuck as error:
+                self._parked.park(describe(error, number, newest.last, now))
+                self._log.exception("parked", stream=stream, projection=projection.name)
+            else:
+                self._vitals.applied(projection.name, newest.t)

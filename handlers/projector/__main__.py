@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from typing import Any
+
 import projections
 from handlers.polling import consume, stop_on_signals
 from handlers.projector import Projector
+from handlers.projector.vitals import Vitals
 from infra.bootstrap import Application
 from infra.logs import configure
 from infra.settings import from_environment
+
+
+def build(application: Application, log: Any) -> Projector:
+    """The projector of an application."""
+    process = f"{socket.gethostname()}:{os.getpid()}"
+    clock = application.clock
+    return Projector(
+        projections.ALL,
+        application.reading,
+        application.parked,
+        application.switchboard,
+        Vitals(process, application.pulses, clock),
+        clock,
+        log,
+    )
 
 
 def main() -> None:
@@ -15,7 +35,7 @@ def main() -> None:
     settings = from_environment()
     log = configure("projector", settings.log_level)
     application = Application(settings, "projector")
-    projector = Projector(projections.ALL, application.reading, log)
+    projector = build(application, log)
     stop = stop_on_signals()
     log.info("started")
     consume(application.queue("projections"), projector, stop, settings.poll_seconds, log)

@@ -22,6 +22,7 @@ import msgspec
 from commands import Context, FailSeparation, RejectAsset, execute
 from domain import asset, job
 from domain.commit import JOURNALED, Meta
+from domain.controls import of_model
 from domain.errors import SplitSoundError, StaleAttempt
 from domain.job import JOB
 from infra.operations import DynamoDBOperations
@@ -99,8 +100,13 @@ class Sweeper:
         last = self.operations.rung(row.stream)
         if (last is not None and last > now - 10 * grace) or self._sleeps(fresh):
             return False
+        if projection is JOBS_VIEW and self._is_paused(projection.read(fresh).model):
+            return False  # a worker would put it back; the first sweep after the resume rings
         self._ring(projection, fresh)
         return True
+
+    def _is_paused(self, model: str) -> bool:
+        return of_model(model) in self.context.switchboard.state().paused
 
     def _sleeps(self, row: Row) -> bool:
         """Whether the stream's last commit came from another stage."""

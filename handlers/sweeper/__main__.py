@@ -1,9 +1,16 @@
-"""Run the sweeper every minute on the local stack; the first sweep wakes what was waiting."""
+"""Run the sweeper on the local stack; the first sweep wakes what was waiting."""
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import projections
 from handlers.polling import stop_on_signals
 from handlers.sweeper import Sweeper, Work
+from handlers.sweeper.healing import Healing
 from infra.bootstrap import Application
 from infra.logs import configure
 from infra.settings import from_environment
@@ -23,23 +30,59 @@ def build(application: Application, log: object) -> Sweeper:
     )
 
 
+def build_healing(application: Application, log: object) -> Healing:
+    """What heals the rows of an application."""
+    return Healing(
+        projections.ALL,
+        application.operating,
+        application.parked,
+        application.operations,
+        application.queue("projections"),
+        application.queue("projections_dlq"),
+        application.clock,
+        log,
+    )
+
+
 def main() -> None:
     """Until SIGTERM or SIGINT."""
     settings = from_environment()
     log = configure("sweeper", settings.log_level)
-    sweeper = build(Application(settings, "sweeper"), log)
+    application = Application(settings, "sweeper")
+    sweeper, healing = build(application, log), build_healing(application, log)
     stop = stop_on_signals()
     log.info("started")
+    # In threads of their own: a night's sweep takes long, and neither waiting work nor the
+    # projector's pulse may wait for it.
+    for work in (healing.pulse, lambda: _heal(healing)):
+        every = (settings.pulse_seconds, work, stop, log)
+        threading.Thread(target=_every, args=every, daemon=True).start()
     grace: int | None = 0
+
+    def sweep() -> None:
+        nonlocal grace
+        sweeper.sweep(grace)
+        grace = None
+
+    _every(settings.sweep_seconds, sweep, stop, log)
+    log.info("stopped")
+
+
+def _heal(healing: Healing) -> None:
+    healing.answer_dead()
+    healing.resumed()
+    healing.nightly()
+
+
+def _every(seconds: float, work: Callable[[], object], stop: threading.Event, log: Any) -> None:
     while not stop.is_set():
+        begun = time.monotonic()
         try:
-            sweeper.sweep(grace)
-            grace = None
+            work()
         except Exception:
             # The next round tries again; a sweeper that died would heal nothing.
             log.exception("sweep failed")
-        stop.wait(settings.sweep_seconds)
-    log.info("stopped")
+        stop.wait(max(0.0, seconds - (time.monotonic() - begun)))
 
 
 if __name__ == "__main__":

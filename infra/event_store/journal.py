@@ -202,6 +202,10 @@ class JournaledStore(CommitStore):
         """
         return self._store.scan(segment, segments)
 
+    def estimate(self) -> int:
+        """See CommitStore."""
+        return self._store.estimate()
+
     def _secure_upto(self, stream: str, version: int) -> None:
         newest = next(self._store.newest_first(stream, version, page=1), None)
         if newest is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from zlib import crc32
 
 from commands.ports import Clock
 from domain.commit import Commit
@@ -51,9 +52,13 @@ class MemoryStore(CommitStore):
 
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[Commit]:
         """See CommitStore."""
-        for number, commits in enumerate(list(self._streams.values())):
-            if number % segments == segment:
+        for stream, commits in list(self._streams.items()):
+            if crc32(stream.encode()) % segments == segment:
                 yield from list(commits)
+
+    def estimate(self) -> int:
+        """See CommitStore. Exact."""
+        return len(self._places)
 
 
 def _ours(commits: Sequence[Commit], taken: Sequence[Commit | None]) -> list[Commit]:

@@ -67,6 +67,10 @@ class CommitStore(ABC):
     def scan(self, segment: int = 0, segments: int = 1) -> Iterator[Commit]:
         """Every commit; streams in no order, each stream's commits together and in order."""
 
+    @abstractmethod
+    def estimate(self) -> int:
+        """About how many commits there are."""
+
     # --- the rules ----------------------------------------------------------------------
 
     def load(self, aggregate: Aggregate[State], stream: str) -> Loaded[State]:

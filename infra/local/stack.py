@@ -23,7 +23,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-import projections
 from infra.bootstrap import Application
 from infra.event_store import replay
 from infra.local.access import CloudAccess
@@ -35,7 +34,7 @@ from infra.local.provision import Resources, provision
 from infra.local.signals import StopSignals
 from infra.local.supervisor import Component, Ended, Supervisor, to_stderr
 from infra.settings import ADMIN_EMAILS, Settings, from_environment, to_environment
-from projections.catch_up import sweep
+from projections.leveling import level
 
 HOST = "127.0.0.1"
 ENVIRONMENT = "environment.json"
@@ -187,9 +186,11 @@ class LocalStack:
             if restored.written:
                 commits = "1 commit" if restored.written == 1 else f"{restored.written} commits"
                 self._report(f"Restored {commits} from the journal.")
-            for name, projection in projections.ALL.items():
-                step(f"bringing the read model {name} up to date")
-                sweep(projection, application.reading)
+            step("bringing the read models up to date")
+            swept = level(application.operating, application.clock.now)
+            for stuck in swept.stuck:
+                application.parked.park_stuck(stuck, application.clock.now())
+                self._report(f"{stuck.error} See `splitsound dead-letters`.")
 
     def _components(self) -> list[Component]:
         workers = [f"worker-{n}" for n in range(1, self._workers + 1)]

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 import structlog
 
-import projections
 from commands import (
     CompleteSeparation,
     CompleteUpload,
@@ -32,8 +31,8 @@ from infra.bootstrap import Application
 from infra.event_store.importer import Importer
 from infra.operations import Progress
 from projections import JOBS_VIEW
-from projections.catch_up import sweep
 from projections.doorbell import envelope, parse, ring
+from projections.leveling import level
 
 
 @pytest.fixture
@@ -55,8 +54,7 @@ def do(application: Application, command: Command) -> None:
 
 
 def project(application: Application) -> None:
-    for projection in projections.ALL.values():
-        sweep(projection, application.reading)
+    level(application.operating, application.clock.now)
 
 
 def rung(application: Application, queue: str) -> list[str]:

@@ -24,13 +24,15 @@ from commands import (
 )
 from domain.errors import SplitSoundError, Unavailable
 from domain.job import StemFile
-from handlers.projector import Projector
-from infra.memory_rows import MemoryGenerations, MemoryRows
+from infra.memory_rows import MemoryRows
+from infra.memory_table import MemoryTable
+from infra.operations import TableGenerations
 from projections import CREDITS_VIEW, JOBS_VIEW
-from projections.catch_up import Reading, catch_up, rebuild, sweep
+from projections.catch_up import Reading, catch_up
 from projections.doorbell import Doorbell, envelope, parse, ring
 from projections.ports import Row
 from projections.query import at_least
+from projections.sweeping import Target, sweep
 from tests.world import World
 
 STEMS = (StemFile("vocals", "k", 1, "audio/flac"),)
@@ -69,15 +71,14 @@ def _one_step(world: World, chance: random.Random, step: int) -> None:
 def in_order(world: World) -> dict[tuple[str, str, str], Row]:
     """The rows that one doorbell after the other gives."""
     rows = MemoryRows()
-    reading = Reading(world.store, rows, MemoryGenerations())
-    for projection in projections.ALL.values():
-        sweep(projection, reading)
+    reading = Reading(world.store, rows, TableGenerations(MemoryTable()))
+    sweep_all(reading)
     return rows.rows
 
 
-class _Log:
-    def exception(self, *args: object, **kwargs: object) -> None:
-        raise AssertionError(args)
+def sweep_all(reading: Reading) -> None:
+    """Every projection's first generation."""
+    sweep([Target(p, 1) for p in projections.ALL.values()], reading)
 
 
 @settings(max_examples=150, deadline=None)
@@ -88,11 +89,10 @@ def test_any_delivery_gives_the_same_rows(seed: int, chance: random.Random, loss
     delivered = [b for b in bells if chance.random() > loss]
     delivered += chance.choices(bells, k=len(bells) // 3)
     chance.shuffle(delivered)
-    projector = Projector(projections.ALL, world.reading, _Log())
+    projector = world.projector()
     for bell in delivered:
         assert projector(batch(bell)) == {"batchItemFailures": []}
-    for projection in projections.ALL.values():  # heals what was lost altogether
-        sweep(projection, world.reading)
+    sweep_all(world.reading)  # heals what was lost altogether
     assert world.rows.rows == in_order(world)
 
 
@@ -113,13 +113,13 @@ def test_two_projectors_at_once_write_each_commit_once(seed: int, other: int) ->
         bell = chance.choice(bells)
         for projection in projections.ALL.values():
             if projection.covers(bell.stream):
-                catch_up(projection, bell.stream, world.reading, bell)
+                catch_up(projection, bell.stream, world.reading, [bell])
 
     rows.interrupt = interrupt
     for bell in bells:
         for projection in projections.ALL.values():
             if projection.covers(bell.stream):
-                catch_up(projection, bell.stream, reading, bell)
+                catch_up(projection, bell.stream, reading, [bell])
     assert world.rows.rows == in_order(world)
 
 
@@ -145,8 +145,7 @@ def test_a_lost_head_write_is_repeated_with_the_same_rows() -> None:
     for row in expected.values():
         if row.key != "head":
             world.rows.rows[row.generation, row.stream, row.key] = row
-    for projection in projections.ALL.values():
-        sweep(projection, world.reading)
+    sweep_all(world.reading)
     assert world.rows.rows == expected
 
 
@@ -155,7 +154,7 @@ def test_a_doorbell_ahead_of_the_store_is_not_acknowledged() -> None:
     world.sign_up()
     ahead = Doorbell("credits-u", 5, 5, ("CreditsGranted",), 0)
     with pytest.raises(Unavailable):
-        catch_up(CREDITS_VIEW, "credits-u", world.reading, ahead)
+        catch_up(CREDITS_VIEW, "credits-u", world.reading, [ahead])
 
 
 def test_whoever_wrote_reads_what_they_wrote_without_a_projector() -> None:
@@ -175,35 +174,9 @@ def test_whoever_wrote_reads_what_they_wrote_without_a_projector() -> None:
     assert at_least(JOBS_VIEW, "job-none", world.reading) is None
 
 
-def test_a_rebuild_gives_the_same_rows_under_a_new_generation() -> None:
-    world = history(5)
-    sweep(CREDITS_VIEW, world.reading)
-    before = {(r.stream, r.key): r.body for r in world.rows.rows.values()}
-    world.rows.rows["credits@2", "credits-ghost", "head"] = Row(
-        generation="credits@2", stream="credits-ghost", key="head", version=9, body="{}"
-    )  # left by a rebuild that was killed
-    rebuild(CREDITS_VIEW, world.reading, settle=lambda: None)
-    assert {r.generation for r in world.rows.rows.values()} == {"credits@2"}
-    assert {(r.stream, r.key): r.body for r in world.rows.rows.values()} == before
-
-
-def test_what_comes_in_during_a_rebuild_is_not_lost() -> None:
-    world = history(6)
-    sweep(CREDITS_VIEW, world.reading)
-
-    def settle() -> None:
-        # A projector that still has the old generation in its cache.
-        world.sign_up("late")
-        catch_up(CREDITS_VIEW, "credits-late", world.reading, number=1)
-
-    rebuild(CREDITS_VIEW, world.reading, settle)
-    assert at_least(CREDITS_VIEW, "credits-late", world.reading) is not None
-    assert world.rows.head("credits@2", "credits-late") is not None
-
-
 def test_the_statement_adds_up_line_by_line() -> None:
     world = history(7)
-    sweep(CREDITS_VIEW, world.reading)
+    sweep_all(world.reading)
     for user in "uvw":
         lines = world.rows.lines("credits@1", f"credits-{user}", 1000).rows
         balance = 0

@@ -5,19 +5,22 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from domain.aggregate import Recorded
 from domain.credits import CreditsGranted
 from projections.credits import CREDITS_VIEW
+from projections.folding import Folded, Piece, fold
 from projections.ports import HEAD, Row
-from projections.verify import Difference, Folded, compare, fold
+from projections.verify import Difference, compare
 
 STREAM = "credits-usr_1"
 
 
 def folded(events: int = 2) -> Folded:
     grants = [CreditsGranted("usr_1", f"grt_{n}", "signup", 10 * n) for n in range(1, events + 1)]
-    recorded = [Recorded(g, STREAM, n, n * 1000, "usr_1") for n, g in enumerate(grants, 1)]
-    return fold(CREDITS_VIEW, "credits@1", STREAM, recorded)
+    pieces = [
+        Piece(STREAM, n, n, msgspec.json.encode([g]), n * 1000, "usr_1")
+        for n, g in enumerate(grants, 1)
+    ]
+    return fold(CREDITS_VIEW, "credits@1", STREAM, pieces)
 
 
 def found(rows: Folded) -> tuple[Row, list[Row]]:
@@ -67,6 +70,7 @@ def test_missing_and_surplus_rows_are_differences() -> None:
         (HEAD, "row"), (lines[0].key, "row"), (lines[1].key, "row"),
     ]  # fmt: skip
     assert places(compare(folded(1), head, lines))[-1] == (lines[1].key, "row")
+    assert places(compare(folded(1), found(folded(1))[0], lines)) == []  # its head is on its way
     nothing = fold(CREDITS_VIEW, "credits@1", STREAM, [])
     assert places(compare(nothing, head, [])) == [(HEAD, "row")]
 

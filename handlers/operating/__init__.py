@@ -1,0 +1,1 @@
+"""What operators do to read models, behind the command line, the admin API and the sweeper."""

@@ -1,0 +1,127 @@
+"""Rows that fell behind: every night all of them, at once those of a resumed projection.
+
+A message that was lost for good leaves a row behind until its stream moves again; a sweep over
+all heads finds it. Doorbells in the projector's dead-letter queue are answered here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from commands.ports import Clock
+from domain.controls import CONTROLS, PROJECTION, Resumed, named
+from domain.controls import STREAM as CONTROLS_STREAM
+from domain.errors import SplitSoundError
+from infra.operations import DynamoDBOperations, ParkedStreams
+from infra.queue import Message, Queue
+from projections.catch_up import Reading, catch_up
+from projections.doorbell import Doorbell, envelope, parse
+from projections.folding import ReadModelStuck
+from projections.leveling import noted
+from projections.projection import Projection
+from projections.sweeping import Stuck, Swept, Target, sweep
+
+DAY_MS = 24 * 3600 * 1000
+SEGMENTS = 16
+# Projectors may go by the state before a resume for so long.
+_SETTLE_MS = 5000
+
+
+@dataclass(frozen=True)
+class Healing:
+    """reading: with the generations as they stand. queue, dead: the projector's."""
+
+    projections: Mapping[str, Projection[Any]]
+    reading: Reading
+    parked: ParkedStreams
+    operations: DynamoDBOperations
+    queue: Queue
+    dead: Queue
+    clock: Clock
+    log: Any
+
+    def pulse(self) -> None:
+        """Ask the projector for a sign of life, through its queue."""
+        bell = Doorbell("pulse-projector", 1, 1, ("Pulse",), self.clock.now(), "sweeper")
+        self.queue.send(envelope(bell))
+
+    def heal(self, names: Iterable[str] | None = None, segments: int = SEGMENTS) -> Swept:
+        """Bring all rows of those projections (all of them unless named) to their tips."""
+        wanted = list(self.projections) if names is None else list(names)
+        targets = [t for name in wanted for t in self._targets(self.projections[name])]
+        total = Swept()
+        for segment in range(segments):
+            total.add(sweep(targets, self.reading, segment, segments))
+        for stuck in total.stuck:
+            self.parked.park_stuck(stuck, self.clock.now())
+        if total.written or total.healed or total.stuck:
+            self.log.warning(
+                "rows were behind", streams=total.streams, absent=total.written,
+                behind=total.healed, stuck=len(total.stuck),
+            )  # fmt: skip
+        return total
+
+    def nightly(self) -> Swept | None:
+        """Heal everything once a day; None when it is not time yet."""
+        now, last = self.clock.now(), self.operations.swept("night")
+        if last and now - last < DAY_MS:
+            return None
+        self.operations.note_swept("night", now)
+        # A store that has just come up was swept when it did.
+        return self.heal() if last else None
+
+    def resumed(self) -> list[str]:
+        """Heal the projections that were resumed since the last call; which they were."""
+        mark = self.operations.swept("controls")
+        names: set[str] = set()
+        for commit in self.reading.history.read(CONTROLS_STREAM, mark):
+            if commit.t > self.clock.now() - _SETTLE_MS:
+                break
+            for event in CONTROLS.decode(str(commit.events)):
+                if isinstance(event, Resumed) and named(event.subject)[0] == PROJECTION:
+                    names.add(named(event.subject)[1])
+            mark = commit.last
+        known = sorted(names & self.projections.keys())
+        if known:
+            self.heal(known)
+        if mark != self.operations.swept("controls"):
+            self.operations.note_swept("controls", mark)
+        return known
+
+    def answer_dead(self) -> int:
+        """Catch up the streams whose doorbells died; how many. Unreadable messages stay."""
+        answered = 0
+        while messages := self.dead.receive(most=10, wait=0):
+            for message in messages:
+                answered += self._answer(message)
+        return answered
+
+    def _answer(self, message: Message) -> int:
+        try:
+            stream = parse(message.body).stream
+            for projection in self.projections.values():
+                if projection.covers(stream):
+                    for target in self._targets(projection):
+                        self._follow(target, stream)
+        except msgspec.MsgspecError:
+            self.log.error("dead message is not ours", message=message.id, body=message.body)
+            return 0
+        except SplitSoundError as error:
+            self.log.warning("dead message stays", message=message.id, error=error.detail)
+            return 0
+        self.dead.delete(message)
+        return 1
+
+    def _follow(self, target: Target, stream: str) -> None:
+        try:
+            catch_up(target.projection, stream, self.reading, number=target.number)
+        except ReadModelStuck as error:
+            self.parked.park_stuck(Stuck(target, stream, error), self.clock.now())
+
+    def _targets(self, projection: Projection[Any]) -> list[Target]:
+        catalogue = noted(projection, self.reading)
+        return [Target(projection, number) for number in catalogue.written(projection.version)]

@@ -1,0 +1,57 @@
+"""The operational table in memory, for tests and simulation."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import TypeVar
+
+import msgspec
+
+from infra.operations.table import OperationalTable
+
+T = TypeVar("T")
+
+
+class MemoryTable(OperationalTable):
+    """Same answers, no I/O; ``expires`` is ignored. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._items: dict[tuple[str, str], tuple[bytes, int]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, pk: str, sk: str, kind: type[T]) -> T | None:
+        """See OperationalTable."""
+        found = self._items.get((pk, sk))
+        return msgspec.json.decode(found[0], type=kind) if found else None
+
+    def query(self, pk: str, kind: type[T], begins: str = "") -> Iterator[tuple[str, T]]:
+        """See OperationalTable."""
+        keys = sorted(k for k in list(self._items) if k[0] == pk and k[1].startswith(begins))
+        for key in keys:
+            yield key[1], msgspec.json.decode(self._items[key][0], type=kind)
+
+    def put(self, pk: str, sk: str, value: object, expires: int | None = None) -> None:  # noqa: ARG002
+        """See OperationalTable."""
+        self._items[pk, sk] = (msgspec.json.encode(value), 0)
+
+    def replace(self, pk: str, sk: str, value: object, revision: int) -> bool:
+        """See OperationalTable."""
+        with self._lock:
+            _, now = self._items.get((pk, sk), (b"", 0))
+            if now != revision:
+                return False
+            self._items[pk, sk] = (msgspec.json.encode(value), revision + 1)
+        return True
+
+    def overwrite(self, pk: str, sk: str, value: object) -> bool:
+        """See OperationalTable."""
+        with self._lock:
+            if (pk, sk) not in self._items:
+                return False
+            self._items[pk, sk] = (msgspec.json.encode(value), 0)
+        return True
+
+    def delete(self, pk: str, sk: str) -> None:
+        """See OperationalTable."""
+        self._items.pop((pk, sk), None)

@@ -1,0 +1,37 @@
+"""The operational table: what is neither a fact nor a view of facts.
+
+========================  ======================  ===========================================
+pk                        sk                      what
+========================  ======================  ===========================================
+``projection#<name>``     ``catalogue``           the generations of a read model
+``parked#<name>``         ``<number>#<stream>``   a stream that a generation cannot follow
+``pulse#<component>``     process                 signs of life, and how far it has come
+``sweep#<kind>``          ``done``                how far the sweeper has come
+``progress#<job>``        ``progress``            live progress and the worker's heartbeat
+``rung#<stream>``         ``rung``                when the sweeper last rang for the stream
+========================  ======================  ===========================================
+
+``expires`` (epoch seconds) lets DynamoDB delete what nobody needs any more.
+"""
+
+from __future__ import annotations
+
+from infra.operations.generations import CachedGenerations, TableGenerations
+from infra.operations.parked import Parked, ParkedStreams, describe
+from infra.operations.progress import DynamoDBOperations, Progress
+from infra.operations.pulses import Applied, Pulse, Pulses
+from infra.operations.table import OperationalTable
+
+__all__ = [
+    "Applied",
+    "CachedGenerations",
+    "TableGenerations",
+    "DynamoDBOperations",
+    "OperationalTable",
+    "Parked",
+    "ParkedStreams",
+    "Progress",
+    "Pulse",
+    "Pulses",
+    "describe",
+]

@@ -1,0 +1,115 @@
+"""From a stream's commits to its rows. Pure; the one place where ``apply`` is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from domain.aggregate import Recorded
+from domain.commit import Commit
+from domain.errors import SplitSoundError
+from projections.doorbell import NONE_RIDE, Doorbell
+from projections.ports import Row
+from projections.projection import Projection, line
+
+
+class ReadModelStuck(SplitSoundError):
+    """The projection's code rejects a commit, so nothing after it can be shown.
+
+    Carries projection, stream, version (the commit's first) and, as ``__cause__``, why.
+    """
+
+    code = "read_model_stuck"
+    status = 503
+    retryable = True
+
+    def __init__(self, projection: str, stream: str, version: int, cause: Exception) -> None:
+        self.projection, self.stream, self.version = projection, stream, version
+        super().__init__(
+            f"The read model {projection} cannot take version {version} of {stream} "
+            f"({type(cause).__name__}: {cause})."
+        )
+        self.__cause__ = cause
+
+
+class Piece(Struct, frozen=True):
+    """A commit as far as a projection needs it; events is JSON text."""
+
+    stream: str
+    first: int
+    last: int
+    events: str | bytes
+    t: int
+    actor: str
+
+
+def piece(source: Commit | Doorbell) -> Piece:
+    """Of a commit, or of a doorbell with its events."""
+    events = bytes(source.events) if isinstance(source.events, msgspec.Raw) else source.events
+    return Piece(source.stream, source.first, source.last, events, source.t, source.actor)
+
+
+class Folded(Struct, frozen=True):
+    """The rows that commits give. head: None when nothing was folded.
+
+    stuck: the commit after ``head`` that the projection's code rejects, if there is one.
+    """
+
+    head: Row | None
+    lines: list[Row]
+    stuck: ReadModelStuck | None = None
+
+
+def fold(
+    projection: Projection[Any],
+    generation: str,
+    stream: str,
+    pieces: Sequence[Piece],
+    head: Row | None = None,
+) -> Folded:
+    """The rows after ``pieces``, which follow ``head`` (None: the stream's beginning).
+
+    Raises msgspec.MsgspecError when the head cannot be read; its rows must be folded anew.
+    """
+    view: Struct = projection.read(head) if head else projection.view()
+    lines: list[Row] = []
+    for number, each in enumerate(pieces):
+        try:
+            lines += _apply(projection, generation, view, each)
+        except Exception as error:
+            # The view may be half changed: what came before is folded once more without it.
+            stuck = ReadModelStuck(projection.name, stream, each.first, error)
+            good = fold(projection, generation, stream, pieces[:number], head)
+            return Folded(good.head, good.lines, stuck)
+    if not pieces:
+        return Folded(None, [])
+    return Folded(projection.head(generation, stream, pieces[-1].last, view), lines)
+
+
+def _apply(
+    projection: Projection[Any], generation: str, view: Struct, piece: Piece
+) -> Iterable[Row]:
+    rows = []
+    events = projection.aggregate.decode(piece.events)  # type: ignore[arg-type]  # bytes are JSON too
+    if len(events) != piece.last - piece.first + 1:
+        raise ValueError(f"versions {piece.first} to {piece.last} carry {len(events)} events")
+    for version, event in enumerate(events, piece.first):
+        recorded = Recorded(event, piece.stream, version, piece.t, piece.actor)
+        rows += [line(generation, recorded, body) for body in projection.apply(view, recorded)]
+    return rows
+
+
+def riding(bells: Sequence[Doorbell], version: int) -> list[Piece] | None:
+    """The pieces after ``version`` that the doorbells bring; None unless they bring all."""
+    pieces = []
+    for bell in sorted(bells, key=lambda b: b.first):
+        if bell.last <= version:
+            continue
+        if bell.first != version + 1 or bytes(bell.events) == bytes(NONE_RIDE):
+            return None
+        pieces.append(piece(bell))
+        version = bell.last
+    return pieces

@@ -1,0 +1,211 @@
+"""Rebuild a read model blue/green, while the system serves and takes traffic.
+
+1. *Begin*: a generation in state building; from now on live events go to both.
+2. *Settle*: wait until no process still works by the list of generations from before.
+3. *Fold*: scan all streams in parallel segments, fold each in memory, write each row once. What
+   is committed meanwhile reaches the new rows by the live path; the conditional write on the head
+   orders the two.
+4. *Prove*: compare with the live generation row by row at equal versions (see proof.py).
+5. *Flip* one pointer. The old generation is kept, and written to, until it is dropped.
+
+Each step is recorded in the catalogue before the next, so a rebuild that was killed anywhere
+goes on when the same command runs again. Nothing but rows and the catalogue is written: no
+command runs and no message is sent, so a rebuild fires nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from domain.errors import Conflict, Unavailable
+from projections.catch_up import Reading
+from projections.generations import Catalogue, advance, begin, first, flip, held
+from projections.projection import Projection
+from projections.proof import Comparison, Proof
+from projections.sweeping import Stuck, Swept, Target, sweep
+
+T = TypeVar("T")
+
+BEAT_MS = 2000
+# A throttled or absent table: a segment is begun again so often before the rebuild gives up.
+SEGMENT_TRIES = 6
+_UPDATE_TRIES = 20
+
+
+class Progress(Struct, frozen=True):
+    """phase: settle; fold, counted in commits scanned; or prove, counted in rows."""
+
+    phase: str
+    done: int
+    total: int
+
+
+class Report(Struct):
+    """What a rebuild did. flipped: whether queries read the new generation now."""
+
+    name: str
+    generation: int
+    previous: int
+    code: int
+    previous_code: int
+    swept: Swept
+    proof: Proof
+    resumed: bool
+    flipped: bool = False
+
+
+class Stopped(Exception):
+    """The rebuild was told to stop; it can go on later."""
+
+
+def update(
+    reading: Reading, projection: Projection[Any], change: Callable[[Catalogue], Catalogue]
+) -> Catalogue:
+    """Change the catalogue atomically; the one that stands afterwards. Raises Conflict."""
+    for _ in range(_UPDATE_TRIES):
+        now = reading.generations.catalogue(projection.name) or first(projection.version)
+        new = change(now)
+        if new is now or reading.generations.replace(projection.name, new):
+            return new
+    raise Conflict(f"Others kept changing the generations of {projection.name}; try again.")
+
+
+@dataclass
+class Rebuild:
+    """One rebuild by one process.
+
+    owner: names the process; now: epoch ms; settle, pause: wait, for caches or so many seconds;
+    dead: whether that owner's process is known to have ended; parked: hears of stuck streams.
+    """
+
+    projection: Projection[Any]
+    reading: Reading
+    owner: str
+    now: Callable[[], int]
+    settle: Callable[[], None]
+    pause: Callable[[float], Any]
+    dead: Callable[[str], bool] = lambda _: False
+    parked: Callable[[Stuck], None] = lambda _: None
+    progress: Callable[[Progress], None] = lambda _: None
+    segments: int = 32
+    workers: int = 8
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, *, accept: bool = False) -> Report:
+        """All steps. accept: flip in spite of unexpected differences.
+
+        Raises RebuildRunning, Unavailable, Conflict; then, as after a kill, it can go on.
+        """
+        catalogue = self._begin()
+        build = held(catalogue, self.owner)
+        old = catalogue.live
+        report = Report(
+            self.projection.name, build.number, old.number, self.projection.version, old.code,
+            Swept(), Proof(), resumed=bool(build.done),
+        )  # fmt: skip
+        self.progress(Progress("settle", 0, 1))
+        self.settle()
+        self._fold(catalogue, report)
+        self._prove(old.number, report)
+        if report.proof.unexpected and not accept:
+            return report
+        self._update(lambda c: flip(c, self.owner, self.now()))
+        report.flipped = True
+        return report
+
+    def _begin(self) -> Catalogue:
+        def start(catalogue: Catalogue) -> Catalogue:
+            dead = bool(catalogue.build and self.dead(catalogue.build.owner))
+            return begin(
+                catalogue, self.projection.version, self.owner, self.now(), self.segments, dead=dead
+            )
+
+        return self._update(start)
+
+    def _fold(self, catalogue: Catalogue, report: Report) -> None:
+        build = held(catalogue, self.owner)
+        target = Target(self.projection, build.number, empty=True)
+        total = self.reading.history.estimate()
+        scanned = total * len(build.done) // build.segments
+
+        def heard(swept: Swept) -> None:
+            nonlocal scanned
+            scanned += swept.scanned
+            self.progress(Progress("fold", scanned, max(total, scanned)))
+            self._go_on()
+
+        def segment(number: int) -> tuple[int, Swept]:
+            return number, sweep((target,), self.reading, number, build.segments, heard)
+
+        todo = [n for n in range(build.segments) if n not in build.done]
+        for number, swept in self._in_parallel(segment, todo):
+            self._note(number, swept.streams)
+            report.swept.add(swept)
+        for stuck in report.swept.stuck:
+            self.parked(stuck)
+
+    def _note(self, segment: int, streams: int) -> None:
+        self._update(lambda c: advance(c, self.owner, self.now(), segment, streams))
+
+    def _prove(self, old: int, report: Report) -> None:
+        comparison = Comparison(
+            Target(self.projection, report.generation),
+            Target(self.projection, old),
+            self.reading,
+            self.projection.intended(report.previous_code),
+        )
+        compared = 0
+
+        def heard(proof: Proof) -> None:
+            nonlocal compared
+            compared += proof.rows
+            self.progress(Progress("prove", compared, max(report.swept.streams, compared)))
+            self._go_on()
+
+        def segment(number: int) -> Proof:
+            return comparison.run(number, self.segments, heard)
+
+        for proof in self._in_parallel(segment, list(range(self.segments))):
+            report.proof.add(proof)
+
+    def _in_parallel(self, work: Callable[[int], T], numbers: list[int]) -> Iterable[T]:
+        """Work on segments in threads, with a sign of life every other second."""
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="rebuild")
+        try:
+            running: set[Future[T]] = {pool.submit(self._tried, work, n) for n in numbers}
+            beat = self.now()
+            while running:
+                ended, running = wait(running, BEAT_MS / 1000, FIRST_COMPLETED)
+                if self.now() - beat >= BEAT_MS:
+                    self._update(lambda c: advance(c, self.owner, self.now()))
+                    beat = self.now()
+                for future in ended:
+                    yield future.result()
+        except BaseException:
+            self._stop.set()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _tried(self, work: Callable[[int], T], number: int) -> T:
+        for attempt in range(SEGMENT_TRIES):
+            try:
+                return work(number)
+            except Unavailable:
+                if attempt == SEGMENT_TRIES - 1:
+                    raise
+                self.pause(0.5 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
+
+    def _update(self, change: Callable[[Catalogue], Catalogue]) -> Catalogue:
+        return update(self.reading, self.projection, change)
