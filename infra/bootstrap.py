@@ -20,11 +20,11 @@ from infra.keys import KeyFiles
 from infra.objects import S3_CONFIG, Objects
 from infra.operations import (
     CachedGenerations,
-    TableGenerations,
     DynamoDBOperations,
     OperationalTable,
     ParkedStreams,
     Pulses,
+    TableGenerations,
 )
 from infra.personal import PersonalFields
 from infra.queue import Queue

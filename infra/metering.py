@@ -36,13 +36,20 @@ class Meter:
     """A low-level boto3 DynamoDB client that counts; every other attribute is the client's.
 
     snapshots: count the ``snap`` attribute of commits, else leave it out of every size.
-    indexes: tables whose every write also lands in that many global indexes.
+    indexes: tables whose every write also lands in that many global indexes. spent: hears of
+    read and write units as they are spent.
     """
 
     def __init__(
-        self, client: Any, *, snapshots: bool = True, indexes: Mapping[str, int] | None = None
+        self,
+        client: Any,
+        *,
+        snapshots: bool = True,
+        indexes: Mapping[str, int] | None = None,
+        spent: Callable[[float, float], object] = lambda _reads, _writes: None,
     ) -> None:
         self._client = client
+        self._spent = spent
         self._ignored = frozenset() if snapshots else frozenset({"snap"})
         self._indexes = dict(indexes or {})
         self._keys: dict[str, list[str]] = {}
@@ -96,7 +103,7 @@ class Meter:
         answer = self._client.transact_get_items(**request)
         for asked, found in zip(request["TransactItems"], answer["Responses"], strict=True):
             _require_visible(asked["Get"])
-            units = 2 * _started(self._size(found.get("Item")), _READ_BYTES)
+            units = 2 * started(self._size(found.get("Item")), _READ_BYTES)
             self._spend("transact_get_items", asked["Get"]["TableName"], reads=units)
         self.calls["transact_get_items"] += 1
         return answer
@@ -108,7 +115,7 @@ class Meter:
         return answer
 
     def _read(self, name: str, request: Request, sizes: Iterable[int]) -> None:
-        units: float = sum(_started(size, _READ_BYTES) for size in sizes)
+        units: float = sum(started(size, _READ_BYTES) for size in sizes)
         if not request.get("ConsistentRead"):
             units /= 2
         self.calls[name] += 1
@@ -162,7 +169,7 @@ class Meter:
                 if new is None and "UpdateExpression" in write:
                     new = self._peek(write)
                 table = write["TableName"]
-                units = factor * _started(max(old, self._size(new)), _WRITE_BYTES)
+                units = factor * started(max(old, self._size(new)), _WRITE_BYTES)
                 self._spend(name, table, writes=units * (1 + self._indexes.get(table, 0)))
 
     def _peek(self, write: Request) -> Item | None:
@@ -184,6 +191,7 @@ class Meter:
             for units in (self.by_operation[name], self.by_table[table]):
                 units.reads += reads
                 units.writes += writes
+        self._spent(reads, writes)
 
     def _size(self, item: Item | None) -> int:
         return item_size({k: v for k, v in (item or {}).items() if k not in self._ignored})
@@ -220,7 +228,8 @@ def _number_size(text: str) -> int:
     return (len(digits) + 1) // 2 + 1 + text.startswith("-")
 
 
-def _started(size: int, unit: int) -> int:
+def started(size: int, unit: int) -> int:
+    """How many units of that many bytes were begun; at least one."""
     return max(1, -(-size // unit))
 
 

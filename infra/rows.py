@@ -16,6 +16,7 @@ from pynamodb.models import Model
 from domain.errors import Unavailable
 from infra.cursors import decode_cursor, encode_cursor
 from infra.faults import unavailable
+from infra.metering import item_size
 from projections.ports import HEAD, Page, Row
 
 
@@ -167,6 +168,10 @@ class DynamoDBRows:
         except PynamoDBException as error:
             raise _unavailable(error) from error
         return count
+
+    def size(self, row: Row) -> int:
+        """Bytes of the row's item, as DynamoDB counts them."""
+        return item_size(self._to_item(row).serialize())
 
     def _items(self, generation: str, segment: int, segments: int) -> Any:
         return self._model.scan(

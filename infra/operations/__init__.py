@@ -25,7 +25,6 @@ from infra.operations.table import OperationalTable
 __all__ = [
     "Applied",
     "CachedGenerations",
-    "TableGenerations",
     "DynamoDBOperations",
     "OperationalTable",
     "Parked",
@@ -33,5 +32,6 @@ __all__ = [
     "Progress",
     "Pulse",
     "Pulses",
+    "TableGenerations",
     "describe",
 ]

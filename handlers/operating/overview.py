@@ -1,0 +1,250 @@
+"""How read models and work stand: for monitoring, for a terminal, and for readiness."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+
+import projections
+from domain import job
+from domain.controls import of_projection
+from domain.errors import SplitSoundError
+from handlers.operating.redriving import waiting
+from infra.bootstrap import Application
+from infra.operations import Pulse
+from infra.operations.pulses import PROJECTOR
+from projections import JOBS_VIEW, USAGE_VIEW
+from projections.generations import first
+from projections.jobs import JobView
+from projections.projection import Projection
+from projections.usage import UsageView, day_of
+
+QUEUES = ("separation", "probe", "projections")
+# A pulse is asked for every ``pulse_seconds``; three may go astray.
+_MISSED_PULSES, _LEAST_SECONDS = 3, 30
+
+
+class GenerationNow(Struct, frozen=True):
+    """code: the version of the projection's code that built it."""
+
+    number: int
+    state: str
+    code: int
+
+
+class BuildNow(Struct, frozen=True):
+    """A rebuild that is under way. done: 0..1 of the event store is folded."""
+
+    owner: str
+    number: int
+    done: float
+    silent_ms: int
+
+
+class ProjectionHealth(Struct, frozen=True):
+    """One read model.
+
+    version: of its code; newest: time of the newest commit applied, epoch ms, 0 when no projector
+    that lives has applied any; lag_ms: from that commit to its row; age_ms: since that commit.
+    """
+
+    name: str
+    version: int
+    generation: int
+    generations: list[GenerationNow]
+    newest: int
+    age_ms: int | None
+    lag_ms: int | None
+    parked: int
+    paused: str | None
+    rebuild: BuildNow | None
+    needs_rebuild: bool
+
+
+class ProjectorHealth(Struct, frozen=True):
+    """alive: whether a pulse came through the queue lately. silent_ms: since the last one did."""
+
+    alive: bool
+    silent_ms: int | None
+    processes: int
+    backlog: int
+    dead_letters: int
+
+
+class Health(Struct, frozen=True):
+    """Read models and what feeds them."""
+
+    time: int
+    projector: ProjectorHealth
+    projections: list[ProjectionHealth]
+
+
+class QueueNow(Struct, frozen=True):
+    """About how many messages wait or are in work, and how many died."""
+
+    depth: int
+    dead_letters: int
+
+
+class OpenJob(Struct, frozen=True):
+    """An open job. waited_ms: since it was requested; silent_ms: since its last sign of life."""
+
+    job_id: str
+    user_id: str
+    model: str
+    status: str
+    attempt: int
+    waited_ms: int
+    silent_ms: int
+
+
+class Operations(Struct, frozen=True):
+    """What an operator looks at first.
+
+    stuck: open jobs that have been silent for longer than a worker may be; failures: codes of
+    the jobs requested today and yesterday (UTC) that failed.
+    """
+
+    time: int
+    queues: dict[str, QueueNow]
+    queued: int
+    running: int
+    oldest: OpenJob | None
+    stuck: list[OpenJob]
+    failures: dict[str, int]
+    paused: dict[str, str]
+    health: Health
+
+
+def health(application: Application) -> Health:
+    """Of every read model. Raises Unavailable."""
+    now = application.clock.now()
+    pulses = application.pulses.of(PROJECTOR, now)
+    return Health(
+        now,
+        projector(application, pulses, now),
+        [_projection(application, p, pulses, now) for p in projections.ALL.values()],
+    )
+
+
+def projector(application: Application, pulses: list[Pulse], now: int) -> ProjectorHealth:
+    """Whether somebody reads the projector's queue."""
+    beat = max((p.beat for p in pulses if p.sent), default=None)
+    queue = _queue(application, "projections")
+    return ProjectorHealth(
+        is_alive(application, beat, now),
+        None if beat is None else now - beat,
+        len(pulses),
+        queue.depth,
+        queue.dead_letters,
+    )
+
+
+def is_alive(application: Application, beat: int | None, now: int) -> bool:
+    """Whether a pulse that went through the queue at ``beat`` is recent enough."""
+    seconds = max(_LEAST_SECONDS, _MISSED_PULSES * application.settings.pulse_seconds)
+    return beat is not None and now - beat < 1000 * seconds
+
+
+def require_projector(application: Application) -> None:
+    """For readiness. Raises ProjectorSilent when no pulse came through lately."""
+    now = application.clock.now()
+    beat = max((p.beat for p in application.pulses.of(PROJECTOR, now) if p.sent), default=None)
+    if is_alive(application, beat, now):
+        return
+    silent = "never" if beat is None else f"{(now - beat) // 1000} s ago"
+    raise ProjectorSilent(f"no pulse has come through the projector's queue; the last {silent}")
+
+
+class ProjectorSilent(SplitSoundError):
+    """The projector is dead, stuck, or cut off from its queue; or nobody sends pulses."""
+
+    code = "projector_silent"
+    status = 503
+    retryable = True
+
+
+def operations(application: Application) -> Operations:
+    """Work and read models. Raises Unavailable."""
+    now = application.clock.now()
+    rows = [*_open_jobs(application, job.QUEUED, now), *_open_jobs(application, job.RUNNING, now)]
+    patience = 1000 * max(application.settings.stale_seconds, application.settings.sweep_seconds)
+    state = application.switchboard.state()
+    return Operations(
+        now,
+        {name: _queue(application, name) for name in QUEUES},
+        sum(1 for each in rows if each.status == job.QUEUED),
+        sum(1 for each in rows if each.status == job.RUNNING),
+        max(rows, key=lambda each: each.waited_ms, default=None),
+        [each for each in rows if each.silent_ms > patience],
+        failures(application, [day_of(now), day_of(now - 24 * 3600 * 1000)]),
+        {subject: switch.reason for subject, switch in state.paused.items()},
+        health(application),
+    )
+
+
+def failures(application: Application, days: Iterable[str]) -> dict[str, int]:
+    """Failure codes of the jobs that were requested on those days, the most frequent first."""
+    reading = application.reading
+    generation = USAGE_VIEW.generation(reading.generations.live(USAGE_VIEW.name))
+    counts: Counter[str] = Counter()
+    for day in days:
+        for row in reading.rows.with_status(generation, day):
+            view: UsageView = USAGE_VIEW.read(row)
+            if view.failure:
+                counts[view.failure] += 1
+    return dict(counts.most_common())
+
+
+def _projection(
+    application: Application, projection: Projection[Any], pulses: list[Pulse], now: int
+) -> ProjectionHealth:
+    reading = application.operating
+    catalogue = reading.generations.catalogue(projection.name) or first(projection.version)
+    applied = [p.applied[projection.name] for p in pulses if projection.name in p.applied]
+    newest = max(applied, key=lambda a: a.committed, default=None)
+    build = catalogue.build
+    paused = application.switchboard.state().paused.get(of_projection(projection.name))
+    return ProjectionHealth(
+        projection.name,
+        projection.version,
+        catalogue.live.number,
+        [GenerationNow(g.number, g.state, g.code) for g in catalogue.generations],
+        newest.committed if newest else 0,
+        now - newest.committed if newest else None,
+        newest.lag if newest else None,
+        sum(1 for p in waiting(application.parked, reading, projection.name)
+            if p.number == catalogue.live.number),
+        paused.reason if paused else None,
+        BuildNow(build.owner, build.number, len(build.done) / build.segments, now - build.beat)
+        if build else None,
+        catalogue.live.code != projection.version,
+    )  # fmt: skip
+
+
+def _open_jobs(application: Application, status: str, now: int) -> list[OpenJob]:
+    reading = application.reading
+    generation = JOBS_VIEW.generation(reading.generations.live(JOBS_VIEW.name))
+    return [
+        _open_job(application, JOBS_VIEW.read(row), now)
+        for row in reading.rows.with_status(generation, status)
+    ]
+
+
+def _open_job(application: Application, view: JobView, now: int) -> OpenJob:
+    sign = view.changed
+    if view.status == job.RUNNING:
+        report = application.operations.progress(view.job_id)
+        if report and report.attempt == view.attempt:
+            sign = max(sign, report.beat)
+    return OpenJob(
+        view.job_id, view.user_id, view.model, view.status, view.attempt,
+        now - view.requested, now - sign,
+    )  # fmt: skip
+
+
+def _queue(application: Application, name: str) -> QueueNow:
+    return QueueNow(application.queue(name).depth(), application.queue(f"{name}_dlq").depth())
