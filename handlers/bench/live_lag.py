@@ -18,12 +18,12 @@ from typing import Any
 
 from msgspec import Struct
 
-import projections
 from commands import Context, Position, execute
 from commands.dispatch import Command
 from domain.commit import Meta
 from handlers.bench import Figure, songs
 from infra.bootstrap import DEFAULT_MODEL, Application
+from projections import CREDITS_VIEW, JOBS_VIEW, LIBRARY_VIEW
 
 RATE = 100.0
 """Commits per second."""
@@ -126,7 +126,7 @@ class _Watch:
         self._table = application.settings.read_models_table
         self._generations = {
             p.aggregate.category: p.generation(application.reading.generations.live(p.name))
-            for p in projections.ALL.values()
+            for p in (JOBS_VIEW, CREDITS_VIEW, LIBRARY_VIEW)
         }
         self._awaited: dict[tuple[str, int], float] = {}
         self._lags: list[float] = []
