@@ -20,9 +20,12 @@ from commands import (
     Context,
     FailSeparation,
     InitializeUpload,
+    Pause,
     RecordProbe,
     RecordStage,
+    RefundSeparation,
     RequestSeparation,
+    RequeueSeparation,
     SignUp,
     StartSeparation,
     execute,
@@ -161,6 +164,20 @@ def test_a_failed_job(client: Client) -> None:
     client.start(job)
     failed = FailSeparation(job, 1, "decode", "media_unreadable", "The file ends in its middle.")
     assert client.run(failed) == Units(reads=2, writes=4)
+
+
+def test_what_operators_do_to_a_job(client: Client) -> None:
+    client.sign_up()
+    job, _ = client.request(client.upload())
+    client.start(job)
+    assert single_stream(client.run(RequeueSeparation(job, "The worker hangs.")))
+    client.start(job)
+    client.complete(job, attempt=3)
+    refund = RefundSeparation(job, "The stems hiss.")
+    cost = client.run(refund)
+    assert (cost.writes, cost.reads <= 5) == (4, True)
+    assert client.run(refund).writes == 0
+    assert single_stream(client.run(Pause("intake", "Moving house.")))
 
 
 def test_a_refused_repetition_costs_no_write(client: Client) -> None:
