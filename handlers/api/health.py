@@ -15,6 +15,7 @@ from handlers.api import log, storage
 from handlers.api.openapi import problems
 from handlers.api.problems import NotReady
 from handlers.api.service import Api, Service
+from handlers.operating.overview import ProjectorSilent, require_projector
 
 TIMEOUT_SECONDS = 2.0
 
@@ -46,8 +47,9 @@ async def healthz() -> Health:
     tags=["health"],
 )
 async def readyz(service: Api) -> Health:
-    """Event table, rows and bucket answer within two seconds, and the disks of journal and keys
-    have room; else 503 names what fails, and why.
+    """Event table, rows and bucket answer within two seconds, a pulse has come through the
+    projector's queue lately, and the disks of journal and keys have room; else 503 names what
+    fails, and why.
     """
     checks = _checks(service)
     results = await asyncio.gather(*(_answers(name, check) for name, check in checks.items()))
@@ -65,6 +67,7 @@ def _checks(service: Service) -> dict[str, Awaitable[None]]:
         "events": service.check(lambda: application.store.load(USER, "user-ready")),
         "rows": service.check(lambda: application.reading.rows.head("ready@0", "ready")),
         "bucket": application.objects.check(),
+        "projector": service.check(lambda: require_projector(application)),
         **{n: service.check(partial(storage.require_room, d)) for n, d in disks.items()},
     }
 
@@ -76,6 +79,6 @@ async def _answers(name: str, check: Awaitable[None]) -> str | None:
             await check
     except Exception as error:
         log.warning("not ready", part=name, error=repr(error))
-        told = isinstance(error, storage.NotWritable | AccessDenied)
+        told = isinstance(error, storage.NotWritable | AccessDenied | ProjectorSilent)
         return str(error) if told else "no answer"
     return None

@@ -58,7 +58,7 @@ class Service:
         # Made once and in one thread: neither boto3 sessions nor cached properties are
         # safe to make in several.
         self.cursors = Cursors(application.keys)
-        for part in ("context", "reading", "operations", "identity", "objects"):
+        for part in ("context", "reading", "operations", "parked", "pulses", "identity", "objects"):
             getattr(application, part)
         if application.settings.identity == "development" and application.settings.admin_emails_csv:
             log.warning(

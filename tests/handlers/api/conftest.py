@@ -6,17 +6,20 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import httpx
 import msgspec
 import pytest
 import uvicorn
 
+from domain.errors import AccessDenied
 from handlers.api import create_app
 from infra.bootstrap import Application
 from infra.local.emulator import Emulator
 from infra.local.provision import provision
+from infra.operations import Pulse
+from infra.operations.pulses import PROJECTOR
 from infra.settings import Settings
 from tests.handlers.api.people import Person, Worker, client
 
@@ -31,6 +34,13 @@ class Served(msgspec.Struct, frozen=True):
     application: Application
 
 
+def note_projector(application: Application) -> None:
+    """A pulse as a living projector leaves it; for an hour, in which no test waits for another."""
+    later = application.clock.now() + 3_600_000
+    with suppress(AccessDenied):  # some tests serve without rights
+        application.pulses.note(PROJECTOR, Pulse("test", later, later))
+
+
 @contextmanager
 def serving(application: Application) -> Iterator[Served]:
     """Serve it on a free port until the block ends."""
@@ -38,6 +48,7 @@ def serving(application: Application) -> Iterator[Served]:
         create_app(application), port=0, lifespan="on", access_log=False, log_config=None
     )
     server = uvicorn.Server(config)
+    note_projector(application)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20

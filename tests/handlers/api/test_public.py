@@ -8,8 +8,10 @@ import httpx
 import pytest
 
 from domain.asset import MIB
-from tests.handlers.api.conftest import ORIGIN
-from tests.handlers.api.people import Person
+from infra.operations import Pulse
+from infra.operations.pulses import PROJECTOR
+from tests.handlers.api.conftest import ORIGIN, Served, note_projector
+from tests.handlers.api.people import Person, assert_problem
 
 
 def test_capabilities(anyone: httpx.Client) -> None:
@@ -94,3 +96,20 @@ def test_no_page_loads_scripts_from_elsewhere(anyone: httpx.Client) -> None:
         answer = anyone.get(path)
         assert "html" not in answer.headers["content-type"]
         assert "<script" not in answer.text
+
+
+def test_readiness_fails_when_no_pulse_came_through_the_projectors_queue(
+    served: Served, anyone: httpx.Client
+) -> None:
+    application = served.application
+    now = application.clock.now()
+    try:
+        application.pulses.note(PROJECTOR, Pulse("test", now - 60_000, now - 60_000))
+        problem = assert_problem(anyone.get("/readyz"), 503, "not_ready")
+        assert problem["failing"] == ["projector"]
+        assert "no pulse has come through the projector's queue; the last 6" in problem["detail"]
+        # One that says so itself, without a pulse that went through its queue, is not believed.
+        application.pulses.note(PROJECTOR, Pulse("test", 0, now))
+        assert_problem(anyone.get("/readyz"), 503, "not_ready")
+    finally:
+        note_projector(application)
