@@ -73,7 +73,13 @@ def _cors(origins: str) -> CORSConfig:
     return CORSConfig(
         allow_origins=[o.strip() for o in origins.split(",") if o.strip()],
         allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-Id"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "If-None-Match",
+            "X-Request-Id",
+        ],
         expose_headers=EXPOSED,
         max_age=600,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from litestar import Router, get
+from litestar import Response, Router, get
 from msgspec import Struct
 
 from domain import credits
@@ -12,6 +12,7 @@ from handlers.api.openapi import problems
 from handlers.api.paging import Cursor, Limit
 from handlers.api.renderings import Moment, moment, moment_or_none
 from handlers.api.requests import ApiRequest
+from handlers.api.revalidation import NOT_MODIFIED, answered
 from handlers.api.service import Api, Service
 from projections import CREDITS_VIEW
 from projections.credits import AccountView, StatementLine
@@ -67,30 +68,31 @@ class Statement(Struct, frozen=True):
 
 @get(
     "/",
-    responses=problems(401, 409),
+    responses=NOT_MODIFIED | problems(401, 409),
     summary="The balance",
     operation_id="getCredits",
     response_description="The account.",
 )
-async def balance(request: ApiRequest, service: Api) -> Account:
+async def balance(request: ApiRequest, service: Api) -> Response[Account]:
     """What can be spent, what open jobs hold, what was spent. Never stale."""
     stream = f"credits-{request.user}"
     found = await service.run(latest, CREDITS_VIEW, stream, service.application.reading)
-    return _render(found or Versioned(stream, 0, AccountView()), service.application.clock.now())
+    account = found or Versioned(stream, 0, AccountView())
+    return answered(request, _render(account, service.application.clock.now()))
 
 
 @get(
     "/history",
-    responses=problems(401, 409, 422),
+    responses=NOT_MODIFIED | problems(401, 409, 422),
     summary="The statement",
     operation_id="getCreditsHistory",
     response_description="A page of the statement.",
 )
 async def history(
     request: ApiRequest, service: Api, limit: Limit = 50, cursor: Cursor = None
-) -> Statement:
+) -> Response[Statement]:
     """Every movement of the account, newest first."""
-    return await service.run(_statement, service, request.user, limit, cursor)
+    return answered(request, await service.run(_statement, service, request.user, limit, cursor))
 
 
 def _statement(service: Service, user_id: str, limit: int, cursor: str | None) -> Statement:

@@ -42,6 +42,9 @@ class Edge:
                 headers["X-Content-Type-Options"] = "nosniff"
                 # Answers are personal, and signed URLs in them go stale.
                 headers.setdefault("Cache-Control", "no-store")
+                if "ETag" in headers:
+                    # Kept by the browser, so it must know whose it is.
+                    headers.extend_header_value("Vary", "Authorization")
             await send(message)
 
         try:

@@ -80,10 +80,15 @@ class Job(Struct, frozen=True, kw_only=True):
     version: int
 
 
-def render(service: Service, found: Versioned[JobView], links: bool = True) -> Job:
-    """links: sign a URL for each stem. Reads the live report of a running job."""
+def render(
+    service: Service,
+    found: Versioned[JobView],
+    live: tuple[str, float] | None = None,
+    links: bool = True,
+) -> Job:
+    """live: what ``reported`` says, read here unless given. links: sign a URL for each stem."""
     view = found.view
-    stage, done = _reported(service, view)
+    stage, done = reported(service, view) if live is None else live
     completed = view.status == COMPLETED
     return Job(
         job_id=view.job_id,
@@ -110,7 +115,8 @@ def render(service: Service, found: Versioned[JobView], links: bool = True) -> J
     )
 
 
-def _reported(service: Service, view: JobView) -> tuple[str, float]:
+def reported(service: Service, view: JobView) -> tuple[str, float]:
+    """The stage that the worker of a running job reports, and how much of it is done (0..1)."""
     if view.status != RUNNING:
         return "", 0.0
     live = service.application.operations.progress(view.job_id)

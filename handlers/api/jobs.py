@@ -12,11 +12,20 @@ from msgspec import Struct
 from commands import CancelSeparation, RequestSeparation
 from commands.quotes import Quote, quote
 from domain.errors import NotFound
-from handlers.api.job_renderings import Job, render
+from handlers.api.job_renderings import Job, render, reported
 from handlers.api.library import own_stream
 from handlers.api.openapi import LOCATION, problems
 from handlers.api.paging import Cursor, Limit, MinVersion
 from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
+from handlers.api.revalidation import (
+    NOT_MODIFIED,
+    answered,
+    is_current,
+    not_modified,
+    tag,
+    tagged,
+    url_age,
+)
 from handlers.api.service import Api, Service
 from projections import JOBS_VIEW
 from projections.jobs import JobView
@@ -119,7 +128,7 @@ async def request_job(
 
 @get(
     "/",
-    responses=problems(401, 404, 409, 422),
+    responses=NOT_MODIFIED | problems(401, 404, 409, 422),
     summary="List jobs",
     operation_id="listJobs",
     response_description="A page of jobs.",
@@ -131,7 +140,7 @@ async def list_jobs(
     cursor: Cursor = None,
     stream: FromQuery[str | None] = None,
     min_version: MinVersion = 1,
-) -> JobPage:
+) -> Response[JobPage]:
     """Jobs, newest first, without URLs: GET a job for those. With a command's stream and
     version, that write is in the list.
     """
@@ -140,25 +149,31 @@ async def list_jobs(
         job_id = own_stream("job", "job", stream)
         page = with_own_write(page, await _own(service, request.user, job_id, min_version))
     jobs = await service.run(lambda: [render(service, item, links=False) for item in page.items])
-    return JobPage(jobs, page.cursor)
+    return answered(request, JobPage(jobs, page.cursor))
 
 
 @get(
     "/{job_id:str}",
-    responses=problems(401, 404, 409, 422),
+    responses=NOT_MODIFIED | problems(401, 404, 409, 422),
     summary="One job",
     operation_id="getJob",
     response_description="The job.",
 )
 async def show_job(
     job_id: FromPath[str], request: ApiRequest, service: Api, min_version: MinVersion = 1
-) -> Job:
+) -> Response[Job]:
     """Status, stage, progress; once completed, the stems with signed URLs. At least as new as
-    what this process last told.
+    what this process last told. Its ETag changes with any of it, and before the URLs die.
     """
     known_id("job", job_id)
     found = await _own(service, request.user, job_id, min_version)
-    return await service.run(render, service, found)
+    live = await service.run(reported, service, found.view)
+    age = url_age(service, found.stream) if found.view.stems else 0
+    # Before anything is signed: most polls end here.
+    made = tag(Job, request, found, live, age)
+    if is_current(request, made):
+        return not_modified(made)
+    return tagged(made, await service.run(render, service, found, live))
 
 
 @post(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litestar import Router, get
+from litestar import Response, Router, get
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
@@ -18,6 +18,7 @@ from handlers.api.renderings import (
     moment,
 )
 from handlers.api.requests import ApiRequest, known_id
+from handlers.api.revalidation import NOT_MODIFIED, answered
 from handlers.api.service import Api, Service
 from projections import LIBRARY_VIEW
 from projections.library import AssetView
@@ -51,7 +52,7 @@ class AssetPage(Struct, frozen=True):
 
 @get(
     "/",
-    responses=problems(401, 404, 409, 422),
+    responses=NOT_MODIFIED | problems(401, 404, 409, 422),
     summary="List the library",
     operation_id="listLibrary",
     response_description="A page of uploads.",
@@ -63,29 +64,30 @@ async def list_assets(
     cursor: Cursor = None,
     stream: FromQuery[str | None] = None,
     min_version: MinVersion = 1,
-) -> AssetPage:
+) -> Response[AssetPage]:
     """Uploads, newest first. With a command's stream and version, that write is in the list."""
     page = await service.run(service.page, LIBRARY_VIEW, request.user, limit, cursor)
     if stream is not None and cursor is None:
         asset_id = own_stream("asset", "ast", stream)
         written = await _own(service, request.user, asset_id, min_version)
         page = with_own_write(page, written)
-    return AssetPage([_render(item) for item in page.items], page.cursor)
+    return answered(request, AssetPage([_render(item) for item in page.items], page.cursor))
 
 
 @get(
     "/{asset_id:str}",
-    responses=problems(401, 404, 409, 422),
+    responses=NOT_MODIFIED | problems(401, 404, 409, 422),
     summary="One upload",
     operation_id="getAsset",
     response_description="The upload.",
 )
 async def show_asset(
     asset_id: FromPath[str], request: ApiRequest, service: Api, min_version: MinVersion = 1
-) -> Asset:
+) -> Response[Asset]:
     """One upload and what the probe found; at least as new as what this process last told."""
     known_id("ast", asset_id)
-    return _render(await _own(service, request.user, asset_id, min_version))
+    found = await _own(service, request.user, asset_id, min_version)
+    return answered(request, _render(found))
 
 
 def own_stream(category: str, prefix: str, stream: str) -> str:

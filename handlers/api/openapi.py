@@ -137,6 +137,16 @@ def _schemas(app: Litestar) -> dict[str, Any]:
     return schemas
 
 
+_ETAG = {"schema": {"type": "string"}, "required": True}
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The `ETag` of the answer that you have; several, by commas; or `*`.",
+}
+
+
 def _correct_operation(operation: dict[str, Any]) -> None:
     body = operation.get("requestBody")
     responses = operation["responses"]
@@ -148,6 +158,10 @@ def _correct_operation(operation: dict[str, Any]) -> None:
         for status in (400, 415):
             responses[str(status)] = _problem(status)
         responses.setdefault("413", _problem(413))
+    if "304" in responses:
+        operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
+        for tagged in ("200", "304"):
+            responses[tagged].setdefault("headers", {})["ETag"] = _ETAG
     for status in (500, 503):
         responses.setdefault(str(status), _problem(status))
     for status, response in responses.items():

@@ -14,6 +14,7 @@ from domain.parts import Part
 from handlers.api.openapi import LOCATION, problems
 from handlers.api.renderings import AssetStatus, Failure, Moment, moment
 from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
+from handlers.api.revalidation import NOT_MODIFIED, is_current, not_modified, tag, tagged, url_age
 from handlers.api.service import Api, Service
 from handlers.api.upload_sessions import Session, UploadSessions, Wish
 from projections import LIBRARY_VIEW
@@ -122,19 +123,25 @@ async def begin(
 
 @get(
     "/{asset_id:str}",
-    responses=problems(401, 404, 409, 410, 422),
+    responses=NOT_MODIFIED | problems(401, 404, 409, 410, 422),
     summary="Resume an upload",
     operation_id="getUpload",
     response_description="The session as it stands.",
 )
 async def resume(
     asset_id: FromPath[str], request: ApiRequest, service: Api, after: After = 0
-) -> Upload:
-    """Which parts S3 has, and signed URLs for those that it lacks."""
+) -> Response[Upload]:
+    """Which parts S3 has, and signed URLs for those that it lacks. Its ETag changes with either,
+    and before the URLs die.
+    """
     known_id("ast", asset_id)
     meta = service.meta(request.user, request.request_id, "uploads", None)
     session = await UploadSessions(service).resume(request.user, asset_id, meta)
-    return await _rendered(service, session, after)
+    age = url_age(service, asset_id) if session.missing else 0
+    made = tag(Upload, request, session, after, age)
+    if is_current(request, made):
+        return not_modified(made)
+    return tagged(made, await _rendered(service, session, after))
 
 
 @post(

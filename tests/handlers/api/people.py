@@ -27,6 +27,8 @@ from infra.objects import stem_key
 CORE = {"type", "title", "status", "detail", "code", "request_id", "instance", "retryable"}
 # Plain HTTP on the loopback: loading certificates for every client takes longer than the tests.
 S3 = httpx.Client(verify=False, trust_env=False)
+# Events of a job that ``Worker.finish`` has been through, after the request.
+FINISHED = 2 + len(STAGES)
 SONG = b"not really a song, but the API never looks"
 
 

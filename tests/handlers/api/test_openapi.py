@@ -10,7 +10,7 @@ import pytest
 
 from commands import FailSeparation, RejectAsset, StartSeparation
 from tests.handlers.api.documented import Document, assert_schema
-from tests.handlers.api.people import SONG, Person, Worker, assert_problem, send
+from tests.handlers.api.people import FINISHED, SONG, Person, Worker, assert_problem, send
 
 
 @pytest.fixture
@@ -59,7 +59,9 @@ def test_real_bodies_fit_the_document(
     worker.finish(done, user_id)
     params = {"stream": done["stream"], "min_version": done["version"] + 1}
     assert http.get("/v1/jobs", params=params).is_success
-    finished = http.get(f"/v1/jobs/{done['job_id']}", params={"min_version": done["version"] + 4})
+    finished = http.get(
+        f"/v1/jobs/{done['job_id']}", params={"min_version": done["version"] + FINISHED}
+    )
     assert finished.json()["stems"][0]["url"]
     failed = watched.ask(song).json()
     worker.run(StartSeparation(failed["job_id"], "test"))
