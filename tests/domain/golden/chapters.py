@@ -128,8 +128,24 @@ def operators() -> World:
     return tell.world
 
 
+def unfinished() -> World:
+    """What still waits: an upload, a probe, a job that is to be done anew."""
+    tell = Teller("usr_cyd")
+    tell.world.sign_up("usr_cyd")
+    tell.world.ready_asset("usr_cyd", "ast_air")
+    for asset in ("ast_begun", "ast_sent"):
+        tell.do(InitializeUpload("usr_cyd", asset, "b.flac", "", 1000, 8 << 20, "k", "up"))
+    tell.do(CompleteUpload("usr_cyd", "ast_sent", 1001, "etag"))
+    tell.do(RequestSeparation("usr_cyd", "job_again", "ast_air", "four", "wav", ("drums",)))
+    tell.do(StartSeparation("job_again", "w:1"))
+    tell.do(FailSeparation("job_again", 1, "separate", "ffmpeg_failed", "It broke."))
+    tell.do(RequeueSeparation("job_again", "repaired"))
+    return tell.world
+
+
 # A file is never written again; see the package.
 CHAPTERS: dict[str, Callable[[], World]] = {
     "2026-11-first": first_release,
     "2026-11-operators": operators,
+    "2026-11-unfinished": unfinished,
 }
