@@ -42,9 +42,7 @@ def redrive(streams: ParkedStreams, reading: Reading, parked: Parked, now: int) 
         # What was committed between these two was noted and acknowledged, but not applied.
         catch_up(projection, parked.stream, reading, number=parked.number)
     except ReadModelStuck as error:
-        again = describe(error, parked.number, parked.last, now)
-        streams.park(again)
-        return again
+        return streams.park(describe(error, parked.number, parked.last, now))
     return None
 
 

@@ -80,8 +80,8 @@ class ParkedStreams:
         """One of them."""
         return self._table.get(f"parked#{projection}", _place(number, stream), Parked)
 
-    def park(self, parked: Parked) -> None:
-        """Park a stream, or say anew why it is parked."""
+    def park(self, parked: Parked) -> Parked:
+        """Park a stream, or say anew why it is parked; what is known of it now."""
         earlier = self.find(parked.projection, parked.number, parked.stream)
         if earlier:
             parked = replace(
@@ -92,6 +92,7 @@ class ParkedStreams:
             )
         self._table.put(*_where(parked), parked)
         self._forget(parked)
+        return parked
 
     def park_stuck(self, stuck: Stuck, now: int) -> None:
         """Park a stream that a sweep or a rebuild found."""
