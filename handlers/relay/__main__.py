@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from domain.errors import Unavailable
 from handlers.relay import Relay
 from infra.bootstrap import Application
+from infra.faults import unavailable
 from infra.logs import configure
 from infra.settings import from_environment
 
@@ -57,7 +58,7 @@ class Tail:
         try:
             answer = await self._streams.describe_stream(StreamArn=self._arn)
         except (ClientError, BotoCoreError) as error:
-            self._log.warning("stream did not answer", error=str(error))
+            self._log.warning("stream did not answer", error=self._told(error))
             return []
         return [s["ShardId"] for s in answer["StreamDescription"]["Shards"]]
 
@@ -79,8 +80,11 @@ class Tail:
                     iterator = answer.get("NextShardIterator")
                 return  # the shard is closed and read to its end
             except (ClientError, BotoCoreError) as error:
-                self._log.warning("stream did not answer", shard=shard, error=str(error))
+                self._log.warning("stream did not answer", shard=shard, error=self._told(error))
                 await asyncio.sleep(FAULT_SECONDS)
+
+    def _told(self, error: Exception) -> str:
+        return unavailable("The stream", error, self._arn).detail
 
     async def _iterator(self, shard: str, position: str | None) -> str:
         where: dict[str, str] = {"ShardIteratorType": "TRIM_HORIZON"}
@@ -101,13 +105,22 @@ class Tail:
         return not failures
 
 
+def _stream_arn(application: Application, log: Any) -> str:
+    table = application.settings.events_table
+    try:
+        told = application.client("dynamodb").describe_table(TableName=table)
+    except (ClientError, BotoCoreError) as error:
+        log.error("cannot start", error=unavailable("DynamoDB", error, f"table/{table}").detail)
+        raise SystemExit(1) from error
+    return str(told["Table"]["LatestStreamArn"])
+
+
 async def main() -> None:
     """Until SIGTERM or SIGINT."""
     settings = from_environment()
     log = configure("relay", settings.log_level)
     application = Application(settings, "relay")
-    table = application.client("dynamodb").describe_table(TableName=settings.events_table)
-    arn = table["Table"]["LatestStreamArn"]
+    arn = _stream_arn(application, log)
     async with aioboto3.Session().client(
         "dynamodbstreams", region_name=application.region
     ) as streams:

@@ -27,7 +27,7 @@ from infra.event_store.store import (
     byte_size,
     same_command,
 )
-from infra.faults import unavailable as unavailable  # noqa: PLC0414 - others find it here
+from infra.faults import unavailable
 
 Item = dict[str, Any]
 

@@ -68,3 +68,14 @@ def test_a_denied_bucket_is_named_by_the_folder_of_the_object(
     ready = assert_problem(http.get("/readyz"), 503, "not_ready")
     assert ready["failing"] == ["bucket"]
     assert "AWS denied s3:ListBucket" in ready["detail"]
+
+
+def test_denied_rows_name_the_table_of_the_read_models(
+    under: Callable[[Rules], httpx.Client], settings: Settings
+) -> None:
+    http = under([*ALL, ("Deny", "dynamodb:Query")])
+    Document(http).watch(http)
+    for path in ("/v1/jobs", "/v1/library"):
+        problem = assert_problem(http.get(path), 503, "access_denied_by_aws")
+        assert problem["action"] == "dynamodb:Query"
+        assert problem["resource"] == f"table/{settings.read_models_table}"
