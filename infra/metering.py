@@ -25,11 +25,20 @@ _READ_BYTES = 4096
 _HIDING = ("ProjectionExpression", "AttributesToGet", "FilterExpression", "Select")
 
 
+# Prices of on-demand capacity in us-east-1, dollars per unit (AWS's price list).
+WRITE_PRICE, READ_PRICE = 0.625e-6, 0.125e-6
+
+
 class Units(Struct):
     """Capacity units; half ones come from eventually consistent reads."""
 
     reads: float = 0
     writes: float = 0
+
+    @property
+    def dollars(self) -> float:
+        """What they cost on demand."""
+        return self.reads * READ_PRICE + self.writes * WRITE_PRICE
 
 
 class Meter:

@@ -8,15 +8,16 @@ missing commit is older than a projector needs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
 
 from domain.commit import Commit
 from projections.catch_up import Reading, anew
-from projections.folding import Folded, fold, piece
+from projections.folding import Folded, ReadModelStuck, fold, piece
 from projections.ports import HEAD, Row
-from projections.sweeping import Stream, Target, batches, streams
+from projections.sweeping import Counter, Stream, Target, batches, streams
 from projections.verify import Difference, compare
 
 LAG_MS = 2000
@@ -24,8 +25,12 @@ _PAGE = 500
 
 
 class Checked(Struct):
-    """What a check found. repaired: streams whose rows were folded anew, and say it now."""
+    """What a check found. repaired: streams whose rows were folded anew, and say it now.
 
+    scanned: commits, those of other categories included.
+    """
+
+    scanned: int = 0
     streams: int = 0
     events: int = 0
     differences: list[Difference] = []
@@ -33,6 +38,7 @@ class Checked(Struct):
 
     def add(self, other: Checked) -> None:
         """Sum up."""
+        self.scanned += other.scanned
         self.streams += other.streams
         self.events += other.events
         self.differences += other.differences
@@ -58,15 +64,25 @@ def folded_upto(target: Target, stream: str, commits: Sequence[Commit], version:
 
 
 class Check:
-    """One check of one generation. now: epoch ms; repair: fold anew what differs."""
+    """One check of one generation.
+
+    now: epoch ms; repair: fold anew what differs; seen: hears of each stream as it was scanned.
+    """
 
     def __init__(
-        self, target: Target, reading: Reading, now: Callable[[], int], *, repair: bool = False
+        self,
+        target: Target,
+        reading: Reading,
+        now: Callable[[], int],
+        *,
+        repair: bool = False,
+        seen: Callable[[Stream], object] = lambda _: None,
     ) -> None:
         self._target = target
         self._reading = reading
         self._now = now
         self._repair = repair
+        self._hears = seen
         self._seen: set[str] = set()
 
     def streams(
@@ -78,10 +94,15 @@ class Check:
         """Every stream of that segment of the event store against its rows."""
         total = Checked()
         covers = self._target.projection.covers
-        for batch in batches(streams(self._reading.history, covers, segment, segments)):
+        counter = Counter()
+        for batch in batches(streams(self._reading.history, covers, segment, segments, counter)):
             done = self._batch(batch)
+            done.scanned = counter.taken()
             total.add(done)
             progress(done)
+        rest = Checked(scanned=counter.taken())
+        total.add(rest)
+        progress(rest)
         return total
 
     def rows(self, segment: int = 0, segments: int = 1) -> Checked:
@@ -116,6 +137,7 @@ class Check:
         )
         for stream in batch:
             self._seen.add(stream.name)
+            self._hears(stream)
             found = self._compared(stream.name, stream.commits, heads.get(stream.name))
             if not found:
                 continue
@@ -136,7 +158,9 @@ class Check:
     ) -> list[Difference]:
         target = self._target
         version = head.version if head else 0
-        late = [c for c in commits if c.last > version and c.t <= self._now() - LAG_MS]
+        old = self._now() - LAG_MS
+        moves = target.projection.moves
+        late = [c for c in commits if c.last > version and c.t <= old and moves(c.types)]
         if head is None:
             return [_missing(stream, late[-1], None)] if late else []
         lines = (
@@ -151,7 +175,8 @@ class Check:
 
     def _repaired(self, stream: str) -> int:
         target, reading = self._target, self._reading
-        anew(target.projection, stream, reading, target.number)
+        with suppress(ReadModelStuck):  # as far as it goes
+            anew(target.projection, stream, reading, target.number)
         if target.projection.has_lines:
             tip = reading.rows.head(target.generation, stream)
             commits = list(reading.history.read(stream))

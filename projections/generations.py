@@ -158,6 +158,13 @@ def held(catalogue: Catalogue, owner: str) -> Build:
     return build
 
 
+def released(catalogue: Catalogue, owner: str) -> Catalogue:
+    """The owner leaves the build as it is; whoever comes next need not wait for the lease."""
+    if catalogue.build is None or catalogue.build.owner != owner:
+        return catalogue
+    return replace(catalogue, build=replace(catalogue.build, beat=0))
+
+
 def flip(catalogue: Catalogue, owner: str, now: int) -> Catalogue:
     """The built generation goes live; the one that was live is kept. Raises RebuildRunning."""
     build = held(catalogue, owner)

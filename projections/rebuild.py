@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from domain.errors import Conflict, Unavailable
 from projections.catch_up import Reading
-from projections.generations import Catalogue, advance, begin, first, flip, held
+from projections.generations import Catalogue, advance, begin, first, flip, held, released
 from projections.projection import Projection
 from projections.proof import Comparison, Proof
 from projections.sweeping import Stuck, Swept, Target, sweep
@@ -103,6 +103,13 @@ class Rebuild:
         Raises RebuildRunning, Unavailable, Conflict; then, as after a kill, it can go on.
         """
         catalogue = self._begin()
+        try:
+            return self._run(catalogue, accept)
+        except KeyboardInterrupt:
+            self._update(lambda c: released(c, self.owner))
+            raise
+
+    def _run(self, catalogue: Catalogue, accept: bool) -> Report:
         build = held(catalogue, self.owner)
         old = catalogue.live
         report = Report(
@@ -114,6 +121,7 @@ class Rebuild:
         self._fold(catalogue, report)
         self._prove(old.number, report)
         if report.proof.unexpected and not accept:
+            self._update(lambda c: released(c, self.owner))
             return report
         self._update(lambda c: flip(c, self.owner, self.now()))
         report.flipped = True

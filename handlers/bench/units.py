@@ -26,9 +26,6 @@ from infra.bootstrap import Application
 from infra.event_store.dynamodb import DynamoDBStore
 from infra.metering import Meter
 
-# Prices of on-demand capacity in us-east-1, dollars per unit (AWS's price list).
-WRITE_PRICE, READ_PRICE = 0.625e-6, 0.125e-6
-
 
 def figures(application: Application) -> list[Figure]:
     """Write and read units of one song's life, then of accounts with a long history."""
@@ -84,9 +81,9 @@ class _Session:
     def _do(self, command: Command, goal: str = "1 write, <= 3 read") -> None:
         self._meter.reset()
         execute(self._context, command, Meta(self._context.ids.fresh("cmd"), self._user))
-        total = msgspec.structs.astuple(self._meter.totals())
-        reads, writes = total
-        dollars = (writes * WRITE_PRICE + reads * READ_PRICE) * 1e6
+        total = self._meter.totals()
+        reads, writes = msgspec.structs.astuple(total)
+        dollars = total.dollars * 1e6
         name = type(command).__name__
         if self._label and not any(name in row.what for row in self._rows):
             two = name in ("CompleteSeparation", "CancelSeparation", "SignUp")

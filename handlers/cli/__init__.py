@@ -18,7 +18,7 @@ _COMMANDS = {
     "cancel": "Cancel a job; what it holds of your credits comes back.",
     "events": "Show a stream; export and import events.",
     "credits": "A user's credit statement, computed from the events.",
-    "projections": "List, rebuild and verify the read models.",
+    "projections": "See how the read models stand; rebuild, verify, roll back.",
     "doctor": "Check this machine and the running stack, and say what to do.",
     "bench": "Measure speed and memory; print a table, write JSON.",
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from handlers.asof import stamp
+from handlers.cli.speed import Speed, told
 from handlers.cli.tables import GLUE, hanging
 from handlers.cli.words import safe
 
@@ -22,6 +23,8 @@ LABEL_WIDTH = 11
 _PIPE_WIDTH = 240
 # A whole progress bar and what stands beside it; a narrower window gets a short one.
 _BAR_FITS = 90
+# In a pipe, long work says how far it is so often.
+_PLAIN_SECONDS = 10.0
 
 
 def console(stream: Any = None) -> Console:
@@ -72,8 +75,8 @@ def duration(seconds: float) -> str:
 class Bar(Protocol):
     """Progress of one step."""
 
-    def to(self, done: float, note: str = "") -> None:
-        """So much of the total is done; what is being done now."""
+    def to(self, done: float, note: str = "", total: float | None = None) -> None:
+        """So much of the total is done; what is being done now; the total, if it has changed."""
 
 
 class Display:
@@ -91,14 +94,19 @@ class Display:
         self.console.print()
 
     @contextmanager
-    def bar(self, label: str, total: float, *, of_bytes: bool = False) -> Iterator[Bar]:
-        """A progress bar that vanishes at the end; in a pipe, one line per new note."""
+    def bar(
+        self, label: str, total: float, *, of_bytes: bool = False, unit: str = ""
+    ) -> Iterator[Bar]:
+        """A progress bar that vanishes at the end; in a pipe, one line per new note.
+
+        unit: what is counted; then rate and time left are told too, in a pipe now and then.
+        """
         if not self.console.is_terminal:
-            yield _Plain(self, label)
+            yield _Plain(self, label, total, unit)
             return
-        progress = _progress(self.console, label, of_bytes)
+        progress = _progress(self.console, label, of_bytes, unit)
         with progress:
-            yield _Live(progress, progress.add_task("", total=total or 1, note=""))
+            yield _Live(progress, progress.add_task("", total=total or 1, note=""), unit)
 
     @contextmanager
     def waiting(self, label: str, text: str) -> Iterator[None]:
@@ -127,7 +135,7 @@ def display(as_json: bool) -> Display:
     return Display(console(sys.stderr)) if sys.stderr.isatty() else Silent()
 
 
-def _progress(console: Console, label: str, of_bytes: bool) -> Any:
+def _progress(console: Console, label: str, of_bytes: bool, unit: str) -> Any:
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -146,7 +154,7 @@ def _progress(console: Console, label: str, of_bytes: bool) -> Any:
     shown.append(DownloadColumn(table_column=whole) if of_bytes else TaskProgressColumn())
     if of_bytes and wide:
         shown.append(TransferSpeedColumn())
-    if wide:
+    if wide and not unit:
         shown.append(TimeRemainingColumn(elapsed_when_finished=True))
     return Progress(
         TextColumn(f"  [dim]{label:<{LABEL_WIDTH}}[/dim]", table_column=whole),
@@ -158,24 +166,39 @@ def _progress(console: Console, label: str, of_bytes: bool) -> Any:
 
 
 class _Live:
-    def __init__(self, progress: Any, task: Any) -> None:
+    def __init__(self, progress: Any, task: Any, unit: str = "") -> None:
         self._progress = progress
         self._task = task
+        self._unit = unit
+        self._speed = Speed()
 
-    def to(self, done: float, note: str = "") -> None:
-        self._progress.update(self._task, completed=done, note=note)
+    def to(self, done: float, note: str = "", total: float | None = None) -> None:
+        if total is not None:
+            self._progress.update(self._task, total=total or 1)
+        if self._unit and not note:
+            self._speed.to(done)
+            note = told(done, self._progress.tasks[0].total, self._unit, self._speed)
+        self._progress.update(self._task, completed=done, note=note.replace(GLUE, " "))
 
 
 class _Plain:
-    def __init__(self, display: Display, label: str) -> None:
+    def __init__(self, display: Display, label: str, total: float = 0, unit: str = "") -> None:
         self._display = display
         self._label = label
+        self._total = total
+        self._unit = unit
+        self._speed = Speed()
         self._note = ""
-        self._began = time.monotonic()
+        self._began = self._said = time.monotonic()
 
-    def to(self, done: float, note: str = "") -> None:
-        del done
+    def to(self, done: float, note: str = "", total: float | None = None) -> None:
+        self._total = self._total if total is None else total
         if note and note != self._note:
             self._note = note
             after = duration(time.monotonic() - self._began)
             self._display.fact(self._label, f"{note}, after {after}")
+        if self._unit and not note:
+            self._speed.to(done)
+            if time.monotonic() - self._said >= _PLAIN_SECONDS:
+                self._said = time.monotonic()
+                self._display.fact(self._label, told(done, self._total, self._unit, self._speed))
