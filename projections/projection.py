@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -30,6 +30,8 @@ class Projection(Generic[View]):
     apply(view, recorded) changes the view in place and returns the lines that the event
     adds (most models have none). It is pure: no clock, no I/O, the same rows every time.
     version: of this code; raise it when the rows change, then rebuild.
+    moved_by: names of the events that change the view, empty for all of them. Commits without
+    any need no write: the head stays behind them, and still says what it should.
     changes: per version, the fields of rows that it changed on purpose, as a verification names
     them (``status``, ``body.price``, ``line.body.kind``, ``line.row``).
     """
@@ -41,11 +43,16 @@ class Projection(Generic[View]):
     apply: Callable[[View, Recorded], list[Struct]]
     index: Callable[[View], Index]
     has_lines: bool = False
+    moved_by: frozenset[str] = frozenset()
     changes: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def covers(self, stream: str) -> bool:
         """Whether the stream belongs to this read model."""
         return stream.startswith(self.aggregate.category + "-")
+
+    def moves(self, types: Iterable[str]) -> bool:
+        """Whether a commit with events of those names can change the view."""
+        return not self.moved_by or not self.moved_by.isdisjoint(types)
 
     def generation(self, number: int) -> str:
         """The generation's name in rows, ``name@number``."""

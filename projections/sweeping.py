@@ -74,10 +74,10 @@ class Stream(Struct, frozen=True):
     name: str
     commits: list[Commit]
 
-    @property
-    def tip(self) -> int:
-        """The version after the last commit."""
-        return self.commits[-1].last
+    def tip(self, projection: Projection[Any]) -> int:
+        """The version after the last commit that moves the projection."""
+        moving = (c.last for c in reversed(self.commits) if projection.moves(c.types))
+        return next(moving, 0)
 
 
 class Counter:
@@ -169,7 +169,7 @@ def _level(target: Target, batch: Sequence[Stream], reading: Reading) -> Swept:
     done = Swept()
     for stream in covered:
         head = there.get(stream.name)
-        if head and head.version >= stream.tip:
+        if head and head.version >= stream.tip(target.projection):
             continue
         try:
             if head is None:

@@ -18,7 +18,10 @@ from projections.projection import Index, Projection
 
 
 class UsageView(Struct):
-    """day: of the request, UTC, as 2026-11-23. seconds: of audio; price: credits charged."""
+    """day: of the request, UTC, as 2026-11-23. seconds: of audio; price: credits reserved.
+
+    status: queued until the job has ended, whether or not a worker has it.
+    """
 
     job_id: str = ""
     user_id: str = ""
@@ -55,8 +58,6 @@ def apply(view: UsageView, recorded: Recorded) -> list[Struct]:
             view.user_id, view.model, view.price = event.user_id, event.model, event.price
             view.day, view.seconds = day_of(recorded.time), event.samples / event.rate
             view.status = job.QUEUED
-        case job.SeparationStarted():
-            view.status = job.RUNNING
         case job.SeparationCompleted():
             view.status = job.COMPLETED
         case job.SeparationFailed():
@@ -116,4 +117,12 @@ def add(day: Day, view: UsageView) -> None:
         day.failures[view.failure] = day.failures.get(view.failure, 0) + 1
 
 
-USAGE_VIEW = Projection("usage", 1, JOB, UsageView, apply, index)
+# Claims and stages, most of what a job is made of, move nothing here.
+MOVED_BY = (
+    job.SeparationRequested, job.SeparationCompleted, job.SeparationFailed,
+    job.SeparationCancelled, job.SeparationRequeued, job.SeparationRefunded,
+)  # fmt: skip
+USAGE_VIEW = Projection(
+    "usage", 1, JOB, UsageView, apply, index,
+    moved_by=frozenset(event.event_name() for event in MOVED_BY),
+)  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from commands.ports import Clock, Switchboard
@@ -23,6 +24,7 @@ from projections.heads import Heads
 from projections.leveling import noted
 from projections.projection import Projection
 
+THREADS = 4
 PULSE = "pulse"
 """Category of the doorbells that only ask for a sign of life."""
 
@@ -48,6 +50,8 @@ class Projector:
         self._clock = clock
         self._log = log
         self._heads = Heads()
+        # Streams are independent, and most of the time is spent waiting for the tables.
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="projector")
 
     def __call__(self, event: dict[str, Any], _context: object = None) -> dict[str, Any]:
         """Catch up each stream that rang; the messages of those that failed come back."""
@@ -62,8 +66,10 @@ class Projector:
                 failed.append(record["messageId"])
             else:
                 rung[bell.stream].append((record["messageId"], bell))
-        for stream, messages in rung.items():
-            if not self._project(stream, [bell for _, bell in messages]):
+        bells = [[bell for _, bell in messages] for messages in rung.values()]
+        done = self._pool.map(self._project, rung, bells)
+        for messages, projected in zip(rung.values(), done, strict=True):
+            if not projected:
                 failed += [message for message, _ in messages]
         self._report()
         return {"batchItemFailures": [{"itemIdentifier": i} for i in failed]}
@@ -94,6 +100,9 @@ class Projector:
         return of_projection(projection.name) in self._switchboard.state().paused
 
     def _follow(self, projection: Projection[Any], stream: str, bells: Sequence[Doorbell]) -> None:
+        bells = [bell for bell in bells if projection.moves(bell.types)]
+        if not bells:
+            return
         catalogue = noted(projection, self._reading)
         newest = max(bells, key=lambda bell: bell.last)
         for number in catalogue.written(projection.version):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -30,14 +31,16 @@ class Vitals:
         self._sent = 0
         self._written = 0.0
         self._news = False
+        self._lock = threading.Lock()
 
     def applied(self, projection: str, committed: int) -> None:
         """A commit of that time (epoch ms) is in the rows now."""
-        newest = self._applied.get(projection)
-        # A ring that was repeated by hand has no time.
-        if committed and (newest is None or committed >= newest.committed):
-            self._applied[projection] = Applied(committed, self._clock.now())
-            self._news = True
+        with self._lock:
+            newest = self._applied.get(projection)
+            # A ring that was repeated by hand has no time.
+            if committed and (newest is None or committed >= newest.committed):
+                self._applied[projection] = Applied(committed, self._clock.now())
+                self._news = True
 
     def answer(self, sent: int) -> None:
         """A pulse sent at that time reached this process. Raises Unavailable."""
@@ -51,5 +54,7 @@ class Vitals:
 
     def _write(self) -> None:
         now = self._clock.now()
-        self._pulses.note(PROJECTOR, Pulse(self._process, self._sent, now, dict(self._applied)))
-        self._written, self._news = self._timer(), False
+        with self._lock:
+            applied, self._news = dict(self._applied), False
+        self._pulses.note(PROJECTOR, Pulse(self._process, self._sent, now, applied))
+        self._written = self._timer()
