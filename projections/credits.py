@@ -35,34 +35,30 @@ class StatementLine(Struct, frozen=True):
 
 def apply(view: AccountView, recorded: Recorded) -> list[Struct]:
     """Fold one event and say it as a statement line."""
-    before = _spendable(view.account)
     view.account = credits.evolve(view.account, recorded.event)
-    after = _spendable(view.account)
-    kind, amount, job_id, grant_id, reason = _words(recorded)
+    kind, change, amount, job_id, grant_id, reason = _words(recorded)
+    balance = sum(grant.left for grant in view.account.grants.values())
     return [
         StatementLine(
-            recorded.version, recorded.time, kind, after - before, amount, after,
+            recorded.version, recorded.time, kind, change, amount, balance,
             job_id, grant_id, reason,
         )
     ]  # fmt: skip
 
 
-def _spendable(account: CreditState) -> int:
-    return sum(g.left for g in account.grants.values())
-
-
-def _words(recorded: Recorded) -> tuple[str, int, str | None, str | None, str]:
+def _words(recorded: Recorded) -> tuple[str, int, int, str | None, str | None, str]:
     match recorded.event:
-        case credits.CreditsGranted() as e:
-            return "grant", e.amount, e.job_id, e.grant_id, e.source
         case credits.CreditsReserved() as e:
-            return "reserve", e.amount, e.job_id, None, "held for a job"
+            return "reserve", -e.amount, e.amount, e.job_id, None, "held for a job"
         case credits.CreditsCaptured() as e:
-            return "capture", e.amount, e.job_id, None, "spent by a job"
+            back = sum(draw.amount for draw in e.returned)
+            return "capture", back, e.amount, e.job_id, None, "spent by a job"
         case credits.CreditsReleased() as e:
-            return "release", e.amount, e.job_id, None, e.reason
+            return "release", e.amount, e.amount, e.job_id, None, e.reason
+        case credits.CreditsGranted() as e:
+            return "grant", e.amount, e.amount, e.job_id, e.grant_id, e.source
         case credits.CreditsExpired() as e:
-            return "expire", e.amount, None, e.grant_id, "the grant's time was over"
+            return "expire", -e.amount, e.amount, None, e.grant_id, "the grant's time was over"
     raise TypeError(f"no statement line for {type(recorded.event).__name__}")
 
 

@@ -64,6 +64,9 @@ def apply(view: JobView, recorded: Recorded) -> list[Struct]:
     event = recorded.event
     view.changed = recorded.time
     match event:
+        # First, because most events of a job are stages.
+        case job.StageRecorded():
+            view.stages.append(StageView(event.attempt, event.stage, event.milliseconds))
         case job.SeparationRequested():
             view.job_id = recorded.stream.partition("-")[2]
             view.user_id, view.asset_id = event.user_id, event.asset_id
@@ -74,8 +77,6 @@ def apply(view: JobView, recorded: Recorded) -> list[Struct]:
         case job.SeparationStarted():
             view.status, view.attempt = job.RUNNING, event.attempt
             view.started = view.started or recorded.time
-        case job.StageRecorded():
-            view.stages.append(StageView(event.attempt, event.stage, event.milliseconds))
         case job.SeparationCompleted():
             _end(view, job.COMPLETED, recorded.time)
             view.stems, view.gain_db = event.stems, event.gain_db
