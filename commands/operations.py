@@ -1,17 +1,28 @@
 """Commands of operators: hands on the wheel. Each is an event with its actor and reason.
 
-Who may give them is for the doors to say; the actor stands in the commit.
+Who may give them is for the doors to say; the actor stands in the commit. A command that is sent
+again under its command id, because the answer got lost, is recognised in the stream: it changes
+nothing once more, whatever has happened since (a job that was requeued may have failed again).
 """
 
 from __future__ import annotations
 
+from itertools import islice
+from typing import Any
+
 from commands.dispatch import Command, Context, Position, handles
 from commands.separations import account_of, end_releasing, load_job
 from domain import controls, credits, job
+from domain.aggregate import Event
 from domain.commit import Append, Loaded, Meta
 from domain.controls import CONTROLS, ControlsState
 from domain.credits import CreditsGranted
+from domain.errors import KeyReused
 from domain.ids import derived
+from domain.reasons import stated
+
+# So many commits back a repeated command is looked for: more than most jobs ever have.
+REMEMBERED_COMMITS = 64
 
 
 class Pause(Command, frozen=True):
@@ -57,6 +68,9 @@ class RefundSeparation(Command, frozen=True):
 def pause(context: Context, command: Pause, meta: Meta) -> tuple[Position, ...]:
     """Raises Invalid, UnknownModel. Whether a projection exists is for the caller to know."""
     loaded = _load_controls(context)
+    said = {"reason": stated(command.reason), "retry_seconds": command.retry_seconds}
+    if _repeated(context, loaded, meta, controls.Paused, subject=command.subject, **said):
+        return (_now(loaded),)
     events = controls.pause(loaded.state, command.subject, command.reason, command.retry_seconds)
     kind, name = controls.named(command.subject)
     if kind == controls.MODEL:
@@ -68,6 +82,9 @@ def pause(context: Context, command: Pause, meta: Meta) -> tuple[Position, ...]:
 def resume(context: Context, command: Resume, meta: Meta) -> tuple[Position, ...]:
     """Raises Invalid. Also for a model that is no longer offered."""
     loaded = _load_controls(context)
+    said = {"subject": command.subject, "reason": stated(command.reason)}
+    if _repeated(context, loaded, meta, controls.Resumed, **said):
+        return (_now(loaded),)
     events = controls.resume(loaded.state, command.subject, command.reason)
     return context.commit(meta, Append(loaded, events))
 
@@ -78,6 +95,9 @@ def requeue_separation(
 ) -> tuple[Position, ...]:
     """The commit wakes a worker, as the request did. Raises Invalid, NotFound, Refused."""
     loaded = load_job(context, command.job_id)
+    said = stated(command.reason)
+    if _repeated(context, loaded, meta, job.SeparationRequeued, reason=said):
+        return (_now(loaded),)
     return context.commit(meta, Append(loaded, job.requeue(loaded.state, command.reason)))
 
 
@@ -87,6 +107,9 @@ def abandon_separation(
 ) -> tuple[Position, ...]:
     """Raises Invalid, NotFound, Refused; a job that has failed stays as it failed."""
     loaded = load_job(context, command.job_id)
+    said = stated(command.reason)
+    if _repeated(context, loaded, meta, job.SeparationFailed, detail=said):
+        return (_now(loaded),)
     events = job.abandon(loaded.state, command.reason)
     return end_releasing(context, command.job_id, loaded, events, job.ABANDONED, meta)
 
@@ -103,7 +126,7 @@ def refund_separation(
     grant_id = derived("grt", command.job_id, "refund")
     events = job.refund(loaded.state, grant_id, command.reason)
     if not events:
-        return (Position(loaded.tip.stream, loaded.version),)
+        return (_now(loaded),)
     asked = loaded.state.asked
     account = account_of(context, asked.user_id)
     back = CreditsGranted(
@@ -116,3 +139,22 @@ def refund_separation(
 
 def _load_controls(context: Context) -> Loaded[ControlsState]:
     return context.store.load(CONTROLS, controls.STREAM)
+
+
+def _now(loaded: Loaded[Any]) -> Position:
+    return Position(loaded.tip.stream, loaded.version)
+
+
+def _repeated(
+    context: Context, loaded: Loaded[Any], meta: Meta, event: type[Event], **said: object
+) -> bool:
+    """Whether this very command stands in the stream. Raises KeyReused where it said otherwise."""
+    if not loaded.version:
+        return False
+    for commit in islice(context.store.newest_first(loaded.tip.stream), REMEMBERED_COMMITS):
+        if commit.cmd == meta.cmd:
+            (earlier,) = loaded.aggregate.decode(str(commit.events))
+            if isinstance(earlier, event) and all(getattr(earlier, k) == said[k] for k in said):
+                return True
+            raise KeyReused("This Idempotency-Key came with another request; send a new key.")
+    return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from domain.aggregate import Aggregate
@@ -20,6 +20,9 @@ class EventStore(Protocol):
 
     def append(self, appends: Sequence[Append], meta: Meta) -> list[Commit]:
         """Commit all of them in one transaction, or none. Raises Conflict."""
+
+    def newest_first(self, stream: str) -> Iterator[Commit]:
+        """The stream's commits from its tip backwards, consistently read, fetched as needed."""
 
 
 class Clock(Protocol):

@@ -24,8 +24,8 @@ from commands import (
 )
 from domain.controls import CONTROLS, STREAM, ControlsState
 from domain.credits import CREDITS
-from domain.errors import Invalid, Paused, UnknownModel
-from domain.job import StemFile
+from domain.errors import Invalid, KeyReused, Paused, UnknownModel
+from domain.job import JOB, StemFile
 from infra.switchboard import CachedSwitchboard
 from projections import CREDITS_VIEW, JOBS_VIEW
 from projections.credits import AccountView, StatementLine
@@ -148,6 +148,36 @@ def test_an_abandoned_job_gives_its_credits_back_and_says_why(world: World) -> N
     assert (shown.status, shown.failure) == ("failed", "failed_by_operator")
     assert shown.detail == "nobody can read this file"
     assert world.account().available(0) == 600
+
+
+def test_a_command_that_is_sent_again_acts_once_whatever_came_between(world: World) -> None:
+    world.do(RequeueSeparation("j", "it hangs"), "cmd_1")
+    world.do(StartSeparation("j", "w"))
+    world.do(AbandonSeparation("j", "hopeless"), "cmd_2")
+    version = world.store.load(JOB, "job-j").version
+    for repeated, cmd in (
+        (RequeueSeparation("j", " it hangs "), "cmd_1"),
+        (AbandonSeparation("j", "hopeless"), "cmd_2"),
+    ):
+        (position, *_) = world.do(repeated, cmd)
+        assert position.version == version
+    world.do(RequeueSeparation("j", "repaired"), "cmd_3")
+    world.do(AbandonSeparation("j", "hopeless"), "cmd_2")
+    assert view(world).status == "queued"
+    with pytest.raises(KeyReused):
+        world.do(RequeueSeparation("j", "another reason"), "cmd_1")
+
+
+def test_a_pause_that_is_sent_again_does_not_shut_what_was_opened_since(world: World) -> None:
+    world.do(Pause("intake", "moving house"), "cmd_1")
+    world.do(Resume("intake", "moved"), "cmd_2")
+    world.do(Pause("intake", "moving house"), "cmd_1")
+    assert world.store.load(CONTROLS, STREAM).version == 2
+    world.do(Pause("intake", "again"))
+    world.do(Resume("intake", "moved"), "cmd_2")
+    assert world.store.load(CONTROLS, STREAM).version == 3
+    with pytest.raises(KeyReused):
+        world.do(Pause("model:two", "moving house"), "cmd_1")
 
 
 def test_a_refund_is_granted_once_even_when_it_was_spent(world: World) -> None:
