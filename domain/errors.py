@@ -18,11 +18,20 @@
     │   ├── AssetNotReady    asset_not_ready    409  yes   the upload is still being probed
     │   ├── AssetUnusable    asset_rejected     422  no
     │   ├── StaleAttempt     stale_attempt      409  no    another worker took the job over
+    │   ├── projections.generations.RebuildRunning
+    │   │                    rebuild_running    409  no    another process rebuilds that read model
     │   └── UploadExpired    upload_expired     410  no    start a new upload
     ├── Conflict             conflict           409  yes   others kept winning the stream
     ├── Unavailable          unavailable        503  yes   a service we need did not answer
     │   ├── StorageFull      storage_full       503  yes   no room left on a disk
     │   └── AccessDenied     access_denied_by_aws 503 no   AWS denied it: a policy has to change
+    ├── Paused               paused             503  yes   operators shut intake or a model
+    ├── projections.folding.ReadModelStuck
+    │                        read_model_stuck   503  yes   a view rejects an event of its stream
+    ├── handlers.operating.overview.ProjectorSilent
+    │                        projector_silent   503  yes   no pulse comes through its queue
+    ├── handlers.api.problems.NotReady
+    │                        not_ready          503  yes   readiness names what does not answer
     ├── CommitTooLarge       commit_too_large   413  no    over 300 KB
     ├── HistoryBroken        history_broken     500  no    the hash chain does not hold
     ├── MediaError           (the code says)    422  no    the bytes cannot be worked with

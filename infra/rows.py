@@ -61,6 +61,7 @@ class DynamoDBRows:
     """Rows (see projections.ports) on DynamoDB by pynamodb."""
 
     def __init__(self, table: str, region: str, host: str | None = None) -> None:
+        self._table = table
         self._model = _bound_model(table, region, host)
 
     def head(self, generation: str, stream: str) -> Row | None:
@@ -70,7 +71,7 @@ class DynamoDBRows:
         except DoesNotExist:
             return None
         except PynamoDBException as error:
-            raise _unavailable(error) from error
+            raise self._unavailable(error) from error
 
     def heads(self, generation: str, streams: Sequence[str]) -> dict[str, Row]:
         """See Rows. Batches of a hundred."""
@@ -78,7 +79,7 @@ class DynamoDBRows:
         try:
             found = [_from_item(i) for i in self._model.batch_get(keys, consistent_read=True)]
         except PynamoDBException as error:
-            raise _unavailable(error) from error
+            raise self._unavailable(error) from error
         return {row.stream: row for row in found}
 
     def write(self, head: Row, lines: Sequence[Row], expected: int) -> bool:
@@ -93,9 +94,9 @@ class DynamoDBRows:
         except PutError as error:
             if error.cause_response_code == "ConditionalCheckFailedException":
                 return False
-            raise _unavailable(error) from error
+            raise self._unavailable(error) from error
         except PynamoDBException as error:
-            raise _unavailable(error) from error
+            raise self._unavailable(error) from error
         return True
 
     def lines(self, generation: str, stream: str, limit: int, cursor: str | None = None) -> Page:
@@ -138,7 +139,7 @@ class DynamoDBRows:
             for item in self._model.by_status.query(_indexed(generation, status)):
                 yield _from_item(item)
         except PynamoDBException as error:
-            raise _unavailable(error) from error
+            raise self._unavailable(error) from error
 
     def scan(self, generation: str, segment: int = 0, segments: int = 1) -> Iterator[Row]:
         """See Rows. Reads, and pays for, the rows of all generations."""
@@ -146,7 +147,7 @@ class DynamoDBRows:
             for item in self._items(generation, segment, segments):
                 yield _from_item(item)
         except PynamoDBException as error:
-            raise _unavailable(error) from error
+            raise self._unavailable(error) from error
 
     def delete(self, rows: Sequence[Row]) -> None:
         """See Rows."""
@@ -155,7 +156,7 @@ class DynamoDBRows:
                 for row in rows:
                     batch.delete(self._to_item(row))
         except PynamoDBException as error:
-            raise _unavailable(error) from error
+            raise self._unavailable(error) from error
 
     def drop(self, generation: str, segment: int = 0, segments: int = 1) -> int:
         """See Rows."""
@@ -166,7 +167,7 @@ class DynamoDBRows:
                     batch.delete(item)
                     count += 1
         except PynamoDBException as error:
-            raise _unavailable(error) from error
+            raise self._unavailable(error) from error
         return count
 
     def size(self, row: Row) -> int:
@@ -184,7 +185,10 @@ class DynamoDBRows:
             rows = [_from_item(item) for item in results]
             return Page(rows, encode_cursor(results.last_evaluated_key))
         except PynamoDBException as error:
-            raise _unavailable(error) from error
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> Unavailable:
+        return unavailable("The read models", error, f"table/{self._table}")
 
     def _to_item(self, row: Row) -> _Row:
         return self._model(
@@ -222,7 +226,3 @@ def _indexed(generation: str, value: str) -> str:
 
 def _bare(indexed: str | None) -> str | None:
     return indexed.split("#", 1)[1] if indexed else None
-
-
-def _unavailable(error: Exception) -> Unavailable:
-    return unavailable("The read models", error)

@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import Scope
 from msgspec import Struct
 
-from domain.errors import AccessDenied, Invalid, Paused, SplitSoundError, StorageFull
+from domain.errors import AccessDenied, Invalid, Paused, SplitSoundError
 from handlers.api import log, storage
 
 MEDIA_TYPE = "application/problem+json"
@@ -22,16 +22,21 @@ RETRY_SECONDS = {
     "conflict": 1,
     "unavailable": 2,
     "not_ready": 2,
+    "projector_silent": 10,
+    "read_model_stuck": 60,
     "storage_full": 30,
 }
 
 # How Litestar words its 500 for a client that went away; nothing of ours broke.
 _HUNG_UP = "client disconnected prematurely"
 
-_NO_ROOM = (
-    "There is no room left to store anything; nothing was acknowledged. "
-    "Once the operator has made room, send the same request again."
-)
+# What clients are told where the error's own words are for operators.
+_TOLD = {
+    "storage_full": "There is no room left to store anything; nothing was acknowledged. "
+    "Once the operator has made room, send the same request again.",
+    "read_model_stuck": "This view cannot follow its events at the moment; operators see it. "
+    "Nothing is lost: it will show everything once they have repaired it. Try again later.",
+}
 
 # Codes of what the framework refuses before a route handler is reached.
 _CODES = {
@@ -173,7 +178,7 @@ def _of_ours(error: SplitSoundError) -> _Facts:
         headers["WWW-Authenticate"] = _challenge(extra.pop("token_error", None), detail)
     if error.status >= 500 and not isinstance(error, NotReady | AccessDenied | Paused):
         # What a service told us may name hosts and tables: the log has it.
-        detail, extra = _NO_ROOM if isinstance(error, StorageFull) else _hidden(error.status), {}
+        detail, extra = _TOLD.get(error.code) or _hidden(error.status), {}
     return error.status, error.code, error.retryable, detail, extra, headers
 
 

@@ -91,7 +91,7 @@ class OperationalTable:
         except self._client.exceptions.ConditionalCheckFailedException as error:
             raise _Moved from error
         except (ClientError, BotoCoreError) as error:
-            raise unavailable("The operational table", error) from error
+            raise unavailable("The operational table", error, f"table/{self._table}") from error
 
 
 class _Moved(Exception):
