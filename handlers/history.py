@@ -9,7 +9,10 @@ import msgspec
 from msgspec import Meta as Rule
 from msgspec import Struct
 
+from domain import aggregates
+from domain.aggregate import Aggregate
 from domain.commit import Commit, Tip, verify_chain
+from domain.errors import NotFound
 from handlers.asof import stamp
 
 _CATEGORIES = {"job": "job", "ast": "asset", "usr": "user"}
@@ -71,3 +74,39 @@ def said(commit: Commit) -> list[Told]:
         )
         for offset, event in enumerate(events)
     ]
+
+
+class StateThen:
+    """The state of a stream whose aggregate we know, as far as its events can be read.
+
+    note: why there is none.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.note: str | None = None
+        self._aggregate: Aggregate[Any] | None = None
+        try:
+            self._aggregate = aggregates.of_stream(name)
+            self._state = self._aggregate.state()
+        except NotFound as error:
+            self.note = error.detail
+
+    def take(self, commit: Commit, last: int) -> None:
+        """The commit's events, up to version ``last``."""
+        if self._aggregate is None:
+            return
+        try:
+            assert isinstance(commit.events, str)
+            events = self._aggregate.decode(commit.events)[: last - commit.first + 1]
+            self._state = self._aggregate.fold(events, self._state)
+        except msgspec.ValidationError as error:
+            # An event that a newer process wrote: what it means, this one cannot say.
+            self._aggregate = None
+            self.note = f"Version {commit.first} cannot be read by this version of us: {error}."
+
+    def told(self) -> dict[str, Any] | None:
+        """As JSON shows it."""
+        if self._aggregate is None:
+            return None
+        state: dict[str, Any] = msgspec.to_builtins(self._state, str_keys=True)
+        return state

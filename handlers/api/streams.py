@@ -14,8 +14,6 @@ from litestar import get
 from litestar.params import FromPath, QueryParameter
 from msgspec import Struct
 
-from domain import aggregates
-from domain.aggregate import Aggregate
 from domain.commit import Commit
 from domain.errors import HistoryBroken, Invalid, NotFound
 from handlers.api.openapi import problems
@@ -23,7 +21,7 @@ from handlers.api.paging import Cursor
 from handlers.api.renderings import Moment, moment_or_none
 from handlers.api.service import Api, Service
 from handlers.asof import FORMATS, parse, stamp, upto
-from handlers.history import Told, intact, said, stream_name
+from handlers.history import StateThen, Told, intact, said, stream_name
 
 AsOf = Annotated[
     str | None, QueryParameter(max_length=64, description=f"As it stood then: {FORMATS}.")
@@ -153,7 +151,7 @@ class _Walk:
         self.version = self.began = self.changed = 0
         self.events: list[Told] = []
         self.more = False
-        self.fold = _Fold(name)
+        self.fold = StateThen(name)
         self._name, self._place, self._limit = name, place, limit
 
     def through(self, commits: Iterable[Commit]) -> None:
@@ -194,36 +192,3 @@ class _Walk:
         room = self._limit - len(self.events)
         self.events += fresh[:room]
         self.more = len(fresh) > room
-
-
-class _Fold:
-    """The state of a stream whose aggregate we know, as far as its events can be read."""
-
-    def __init__(self, name: str) -> None:
-        self.note: str | None = None
-        self._aggregate: Aggregate[Any] | None = None
-        try:
-            self._aggregate = aggregates.of_stream(name)
-            self._state = self._aggregate.state()
-        except NotFound as error:
-            self.note = error.detail
-
-    def take(self, commit: Commit, last: int) -> None:
-        """The commit's events, up to version ``last``."""
-        if self._aggregate is None:
-            return
-        try:
-            assert isinstance(commit.events, str)
-            events = self._aggregate.decode(commit.events)[: last - commit.first + 1]
-            self._state = self._aggregate.fold(events, self._state)
-        except msgspec.ValidationError as error:
-            # An event that a newer process wrote: what it means, this one cannot say.
-            self._aggregate = None
-            self.note = f"Version {commit.first} cannot be read by this version of us: {error}."
-
-    def told(self) -> dict[str, Any] | None:
-        """As JSON shows it."""
-        if self._aggregate is None:
-            return None
-        state: dict[str, Any] = msgspec.to_builtins(self._state, str_keys=True)
-        return state

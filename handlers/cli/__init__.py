@@ -16,11 +16,24 @@ _COMMANDS = {
     "demo": "A song to stems, start to finish, on a stack of its own.",
     "separate": "Send a song through the running API and fetch its stems.",
     "cancel": "Cancel a job; what it holds of your credits comes back.",
-    "events": "Show a stream; export and import events.",
+    "status": "The whole system on one screen: work, queues, read models, what is paused.",
+    "jobs": "Run a job again, end it, or give back what it cost.",
+    "pause": "Hold intake (maintenance mode), a model or a read model shut.",
+    "resume": "Open again what was paused.",
+    "paused": "Show what is paused: since when, by whom, why.",
+    "projections": "See how the read models stand; rebuild, verify, roll back, watch.",
+    "dead-letters": "Streams that a read model cannot follow, and messages that died.",
+    "events": "Show a stream; export, import and republish events.",
     "credits": "A user's credit statement, computed from the events.",
-    "projections": "See how the read models stand; rebuild, verify, roll back.",
     "doctor": "Check this machine and the running stack, and say what to do.",
     "bench": "Measure speed and memory; print a table, write JSON.",
+}
+# Where a command is, if not as ``command`` in the module of its name.
+_PLACES = {
+    "pause": ("switches", "pause"),
+    "resume": ("switches", "resume"),
+    "paused": ("switches", "paused"),
+    "dead-letters": ("dead_letters", "command"),
 }
 
 _EPILOG = """\b
@@ -36,8 +49,8 @@ class _Commands(click.Group):
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS or not _exists(cmd_name):
             return None
-        module = importlib.import_module(f"handlers.cli.{cmd_name}")
-        command: click.Command = module.command
+        place, name = _place(cmd_name)
+        command: click.Command = getattr(importlib.import_module(place), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -45,8 +58,13 @@ class _Commands(click.Group):
             formatter.write_dl([(name, _COMMANDS[name]) for name in self.list_commands(ctx)])
 
 
+def _place(name: str) -> tuple[str, str]:
+    module, attribute = _PLACES.get(name, (name, "command"))
+    return f"handlers.cli.{module}", attribute
+
+
 def _exists(name: str) -> bool:
-    return importlib.util.find_spec(f"handlers.cli.{name}") is not None
+    return importlib.util.find_spec(_place(name)[0]) is not None
 
 
 @click.group(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -9,22 +10,33 @@ import click
 
 from handlers.asof import FORMATS, parse
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
-class _Moment(click.ParamType[int]):
+
+class Moment(click.ParamType[int]):
+    """A point in time, epoch ms. begins: a date means its beginning, else its end."""
+
     name = "TIME"
 
+    def __init__(self, *, begins: bool = False) -> None:
+        self._begins = begins
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See click."""
         if isinstance(value, int):
             return value
+        text = str(value).strip()
+        if self._begins and _DATE.fullmatch(text):
+            text += "T00:00:00Z"
         try:
-            return parse(str(value), time.time_ns() // 1_000_000)
+            return parse(text, time.time_ns() // 1_000_000)
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is no time; write {FORMATS}.", param, ctx)
 
 
 as_of_option = click.option(
     "--as-of",
-    type=_Moment(),
+    type=Moment(),
     metavar="TIME",
     help="As it stood then: 2026-11-23T16:00:00Z, 2026-11-23, or 5m for five minutes ago.",
 )

@@ -1,4 +1,4 @@
-"""``splitsound events``: read a stream; export and import all of them."""
+"""``splitsound events``: read a stream; export, import and republish all of them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from handlers.cli import terminal
 from handlers.cli.asof import as_of_option
 from handlers.cli.outcome import BadInput
 from handlers.cli.reach import application, data_option, json_option
+from handlers.cli.republish import republish
 from handlers.cli.tables import Table, hanging
 from handlers.cli.words import counted, named, safe
-from handlers.history import intact, said, stream_name
+from handlers.history import StateThen, intact, said, stream_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +33,10 @@ _LONGEST_VALUE = 96  # in a terminal; a pipe gets all of it
 
 @click.group("events")
 def command() -> None:
-    """Show a stream; export and import events."""
+    """Show a stream; export, import and republish events."""
+
+
+command.add_command(republish)
 
 
 @command.command("show")
@@ -41,21 +45,29 @@ def command() -> None:
 @json_option
 @data_option
 def show(stream: str, as_of: int | None, as_json: bool, data: Path) -> None:
-    """Show the events of STREAM, oldest first, and check its hash chain.
+    """Show the events of STREAM, oldest first, the state that they give, and check its chain.
 
-    STREAM is job-..., asset-..., user-... or credits-...; a job's, asset's or user's id alone
-    names its own stream.
+    STREAM is job-..., asset-..., user-..., credits-... or controls-all; a job's, asset's or
+    user's id alone names its own stream.
     """
     name = stream_name(stream)
     commits, broken = _checked(application(data).store.read(name), as_of)
     if not commits and not broken:
         when = f" at {stamp(as_of)}" if as_of else ""
         raise NotFound(f"There is no stream {name}{when}.")
+    then = StateThen(name)
+    for commit in commits:
+        then.take(commit, commit.last)
     if as_json:
         events = [event for commit in commits for event in said(commit)]
-        terminal.emit({"stream": name, "verified": not broken, "events": events})
+        terminal.emit({
+            "stream": name, "verified": not broken, "as_of": stamp(as_of) if as_of else None,
+            "events": events, "state": then.told(), "note": then.note,
+        })  # fmt: skip
     else:
-        render(name, commits, terminal.console())
+        console = terminal.console()
+        render(name, commits, console)
+        state(then, commits, as_of, console)
     if broken:
         raise broken
 
@@ -73,8 +85,8 @@ def _checked(
     return good, None
 
 
-def render(name: str, commits: list[Commit], console: Console) -> None:
-    """A stream whose chain was found intact, as a table."""
+def render(name: str, commits: list[Commit], console: Console, footer: str = "") -> None:
+    """Commits as a table. footer: what to say below; else that the stream's chain is intact."""
     head, clocks = terminal.times([commit.t for commit in commits])
     longest = _LONGEST_VALUE if console.is_terminal else 0
     table = Table(
@@ -93,10 +105,35 @@ def render(name: str, commits: list[Commit], console: Console) -> None:
             )  # fmt: skip
     hanging(console, "", safe(name), 0, "bold")
     table.draw(console)
+    if footer:
+        hanging(console, "", footer, 0, "dim")
+        return
     said_in = f"{counted(commits[-1].last, 'event')} in {counted(len(commits), 'commit')}"
     imported = sum(1 for commit in commits if commit.origin)
     note = f", {imported} of them imported or restored" if imported else ""
     hanging(console, "", f"{said_in}{note}; the hash chain holds.", 0, "dim")
+
+
+def state(then: StateThen, commits: list[Commit], as_of: int | None, console: Console) -> None:
+    """The state that the commits give, a field on a line."""
+    hanging(console, "", "", 0)
+    when = stamp(as_of) if as_of else "now"
+    version = commits[-1].last if commits else 0
+    hanging(console, "", f"state at {when} (version {version})", 0, "bold")
+    fields = then.told()
+    if fields is None:
+        hanging(console, "", then.note or "", 0, "yellow")
+        return
+    longest = _LONGEST_VALUE if console.is_terminal else 0
+    indent = max(map(len, fields), default=0) + 2
+    for field, value in fields.items():
+        hanging(console, field, safe(_told(value, longest)), indent)
+
+
+def _told(value: Any, longest: int) -> str:
+    if isinstance(value, dict):
+        return words({k: v for k, v in value.items() if k != "type"}, longest) or "none"
+    return _short(value, longest) if value not in (None, "", []) else "none"
 
 
 def words(data: dict[str, Any], longest: int = 0) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,13 +11,15 @@ import msgspec
 import pytest
 
 import projections
+from commands import RecordStage, StartSeparation
 from domain.aggregate import Recorded
 from handlers.operating import rebuilding
 from infra.bootstrap import Application
 from projections import JOBS_VIEW
 from projections.generations import Build, Generation
 from projections.jobs import JobView, apply
-from tests.handlers.cli.operators import Done, some_work, splitsound
+from projections.leveling import level
+from tests.handlers.cli.operators import Done, do, some_work, splitsound
 
 Shell = Callable[..., Done]
 
@@ -184,6 +187,17 @@ def test_verify_removes_a_row_that_no_event_explains(
     repaired = shell("projections", "verify", "jobs", "--repair", "--json").data
     assert (repaired["right"], repaired["repaired"]) == (True, 1)
     assert application.rows.head("jobs@1", "job-job_x") is None
+
+
+def test_a_row_that_no_event_had_to_move_is_right(shell: Shell, application: Application) -> None:
+    """The usage row stays behind stages, which it does not show."""
+    do(application, StartSeparation("job_1", "host:1:a"))
+    level(application.operating, application.clock.now)
+    do(application, RecordStage("job_1", 1, "download", 12))
+    time.sleep(2.1)  # a commit is missing once it is older than a projector needs
+    assert shell("projections", "verify", "usage").code == 0
+    missing = shell("projections", "verify", "jobs")
+    assert (missing.code, "events: 3, row: 2" in missing.out) == (1, True)
 
 
 def test_a_sample_says_how_much_it_was(shell: Shell) -> None:

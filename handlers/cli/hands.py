@@ -1,0 +1,34 @@
+"""What an operator's command needs: who acts, why, and the command given."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from commands.dispatch import Command, Position
+    from infra.bootstrap import Application
+
+reason_option = click.option(
+    "--reason", required=True, metavar="TEXT", help="Why; it is kept with the fact."
+)
+
+
+def actor() -> str:
+    """Who acts: ``cli:<user>@<host>``."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name
+        user = "unknown"
+    return f"cli:{user}@{socket.gethostname()}"
+
+
+def give(parts: Application, command: Command) -> tuple[Position, ...]:
+    """Execute it in this operator's name. ``parts`` must be made for writing."""
+    from commands import execute
+    from domain.commit import Meta
+
+    return execute(parts.context, command, Meta(parts.ids.fresh("cmd"), actor()))
