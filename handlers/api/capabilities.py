@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from litestar import get
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from domain.asset import part_count, part_size
 from domain.audio import FORMATS
 from domain.catalog import Limits, Model
+from domain.controls import INTAKE, ControlsState, of_model
 from handlers.api.service import Api
 
 
@@ -18,6 +20,24 @@ class FormatBody(Struct, frozen=True):
     extension: str
     media_type: str
     max_rate: int
+
+
+class PausedBody(Struct, frozen=True):
+    """Shut by the operators for a while. retry_after: seconds until it is worth trying again."""
+
+    reason: str
+    retry_after: int
+
+
+class OfferedModel(Model, frozen=True):
+    """One way of separating. Stems add up to the mix; the last one takes the remainder.
+
+    credits_per_second: a decimal as text ("1", "1.5"), exact, relative to the standard
+    model's 1. approximate: stems made by signal processing, without a trained network.
+    paused: new jobs with it are refused for now; null while it is open.
+    """
+
+    paused: PausedBody | None = None
 
 
 class PartRule(Struct, frozen=True):
@@ -33,15 +53,19 @@ class PartRule(Struct, frozen=True):
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):
-    """credits_per_second: a decimal as text; one credit is one second at the standard model."""
+    """credits_per_second: a decimal as text; one credit is one second at the standard model.
 
-    models: list[Model]
+    paused: no uploads and no jobs are taken for now; null while they are.
+    """
+
+    models: list[OfferedModel]
     default_model: str
     formats: list[FormatBody]
     default_format: str
     limits: Limits
     price_list: str
     upload_parts: PartRule
+    paused: PausedBody | None
 
 
 @get(
@@ -52,11 +76,16 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     tags=["capabilities"],
 )
 async def capabilities(service: Api) -> Capabilities:
-    """Models, stems, formats, limits and prices. Needs no token."""
-    catalog = service.application.catalog
+    """Models, stems, formats, limits, prices, and what is paused. Needs no token."""
+    application = service.application
+    catalog = application.catalog
+    state = await service.run(application.switchboard.state)
     most = catalog.limits.max_bytes
     return Capabilities(
-        models=list(catalog.models.values()),
+        models=[
+            OfferedModel(**asdict(model), paused=_paused(state, of_model(model.name)))
+            for model in catalog.models.values()
+        ],
         default_model=catalog.default_model,
         formats=[
             FormatBody(f.name, f.extension, f.media_type, f.max_rate) for f in FORMATS.values()
@@ -65,4 +94,10 @@ async def capabilities(service: Api) -> Capabilities:
         limits=catalog.limits,
         price_list=catalog.price_list,
         upload_parts=PartRule(part_size(1), part_size(most), part_count(most), 500),
+        paused=_paused(state, INTAKE),
     )
+
+
+def _paused(state: ControlsState, subject: str) -> PausedBody | None:
+    switch = state.paused.get(subject)
+    return PausedBody(switch.reason, switch.retry_seconds) if switch else None

@@ -54,7 +54,9 @@ class Job(Struct, frozen=True, kw_only=True):
     """A separation. status: queued, running, completed, failed or cancelled.
 
     progress: 0..1 of the whole, never going back within an attempt; seconds: of audio;
-    price: credits; gain_db: the one gain that all stems share.
+    price: credits that it costs, 0 once the operators have it done anew after a failure;
+    requeues: how often the operators had it done anew; refunded: credits that they gave back;
+    gain_db: the one gain that all stems share.
     """
 
     job_id: str
@@ -65,7 +67,9 @@ class Job(Struct, frozen=True, kw_only=True):
     format: str
     seconds: float
     price: int
+    refunded: int
     attempt: int
+    requeues: int
     stage: str | None
     progress: float
     stages: list[FinishedStage]
@@ -98,8 +102,10 @@ def render(
         stems_wanted=view.wanted,
         format=view.format,
         seconds=round(view.seconds, 3),
-        price=view.price,
+        price=0 if view.free else view.price,
+        refunded=view.refunded,
         attempt=view.attempt,
+        requeues=view.requeues,
         stage=current_stage(view, stage),
         progress=overall(view, stage, done),
         stages=[FinishedStage(s.attempt, s.stage, s.milliseconds / 1000) for s in view.stages],

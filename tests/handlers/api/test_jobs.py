@@ -6,11 +6,19 @@ from typing import Any
 
 import pytest
 
-from commands import FailSeparation, RecordStage, RejectAsset, StartSeparation
+from commands import (
+    AbandonSeparation,
+    FailSeparation,
+    RecordStage,
+    RefundSeparation,
+    RejectAsset,
+    RequeueSeparation,
+    StartSeparation,
+)
 from domain.job import STAGES
 from infra.operations import Progress
 from tests.handlers.api.conftest import ORIGIN, Served
-from tests.handlers.api.people import S3, Person, Worker, assert_problem
+from tests.handlers.api.people import FINISHED, S3, Person, Worker, assert_problem
 
 
 def test_a_quote_reserves_nothing_and_says_what_a_job_would_cost(person: Person) -> None:
@@ -249,3 +257,23 @@ def test_a_list_signs_no_urls(person: Person, worker: Worker) -> None:
         ("vocals", None),
         ("accompaniment", None),
     ]
+
+
+def test_what_operators_did_to_a_job_is_told(person: Person) -> None:
+    job = person.job()
+    assert (job["price"], job["requeues"], job["refunded"]) == (10, 0, 0)
+    job_id, worker = job["job_id"], person.worker
+    path, least = f"/v1/jobs/{job_id}", {"min_version": 2}
+    worker.run(AbandonSeparation(job_id, "its file cannot be read"))
+    ended = person.http.get(path, params=least).json()
+    assert (ended["failure"]["code"], ended["price"]) == ("failed_by_operator", 10)
+    worker.run(RequeueSeparation(job_id, "it can now"))
+    anew = person.http.get(path, params={"min_version": 3}).json()
+    assert (anew["status"], anew["requeues"], anew["price"]) == ("queued", 1, 0)
+    paid = person.job()
+    worker.finish(paid, person.user_id)
+    worker.run(RefundSeparation(paid["job_id"], "it hisses"))
+    given = person.http.get(
+        f"/v1/jobs/{paid['job_id']}", params={"min_version": paid["version"] + FINISHED + 1}
+    ).json()
+    assert (given["price"], given["refunded"], given["status"]) == (10, 10, "completed")

@@ -39,6 +39,8 @@ def test_nothing_new_comes_in_and_the_client_is_told_when_to_come_back(
     accepted = person.ask(song, key="before").json()
     person.worker.run(Pause("intake", "the database moves", 600))
     settle(parts)
+    offer = person.http.get("/v1/capabilities").json()
+    assert offer["paused"] == {"reason": "the database moves", "retry_after": 600}
     for refused in (person.begin(), person.ask(song)):
         problem = assert_problem(refused, 503, "paused")
         assert refused.headers["retry-after"] == "600"
@@ -59,11 +61,16 @@ def test_nothing_new_comes_in_and_the_client_is_told_when_to_come_back(
 
 
 def test_a_paused_model_refuses_its_jobs_and_opens_again(
-    parts: Application, person: Person
+    parts: Application, person: Person, anyone: httpx.Client, document: Document
 ) -> None:
+    document.watch(anyone)
     song = person.song()
     person.worker.run(Pause("model:spleeter-2stems", "its weights are being replaced"))
     settle(parts)
+    offered = {m["name"]: m["paused"] for m in anyone.get("/v1/capabilities").json()["models"]}
+    told = {"reason": "its weights are being replaced", "retry_after": 300}
+    assert offered.pop("spleeter-2stems") == told
+    assert not any(offered.values())
     refused = person.ask(song, model="spleeter-2stems")
     assert assert_problem(refused, 503, "paused")["subject"] == "model:spleeter-2stems"
     assert refused.headers["retry-after"] == "300"

@@ -20,6 +20,7 @@ def test_capabilities(anyone: httpx.Client) -> None:
     for model in offer["models"]:
         assert model.keys() == {
             "name", "title", "stems", "credits_per_second", "approximate", "description",
+            "paused",
         }  # fmt: skip
     assert [f["name"] for f in offer["formats"]] == ["flac", "wav", "mp3"]
     assert offer["formats"][2]["max_rate"] == 48_000
