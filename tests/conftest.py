@@ -9,14 +9,19 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import Struct
 
+from infra.bootstrap import Application
 from infra.local.access import CloudAccess
 from infra.local.emulator import Emulator
 from infra.local.provision import Resources, provision
+from infra.local.stack import adopted
+from infra.settings import from_environment
 
 
 def pytest_configure() -> None:
@@ -65,3 +70,15 @@ def new_cloud(emulator: Emulator) -> Callable[[], Cloud]:
 def _new_stage(emulator: Emulator) -> Cloud:
     stage = f"t{uuid.uuid4().hex[:12]}"
     return Cloud(emulator.access, provision(emulator.access, {"Stage": stage}), stage)
+
+
+@pytest.fixture
+def application(cloud: Cloud, tmp_path: Path) -> Iterator[Application]:
+    """Settings as ``up`` makes them, without a journal."""
+    parts = {
+        f"SPLITSOUND_{name.upper()}": str(value)
+        for name, value in msgspec.structs.asdict(cloud.resources).items()
+    }
+    environment = {**cloud.environment(), **parts, "SPLITSOUND_KEYS": str(tmp_path / "keys")}
+    with adopted(environment):
+        yield Application(from_environment(), "test")

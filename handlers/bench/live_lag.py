@@ -75,12 +75,12 @@ def measure(application: Application, processes: Mapping[str, int]) -> Run:
     )
     watch = _Watch(application)
     users = [_User(context, watch) for _ in range(USERS)]
-    before, begun = _cpu(processes), time.perf_counter()
+    before, begun = cpu_of(processes), time.perf_counter()
     with ThreadPoolExecutor(USERS) as pool:
         done = [pool.submit(u.play, begun, n) for n, u in enumerate(users)]
         tardy = [late for future in done for late in future.result()]
     seconds = time.perf_counter() - begun
-    used = {name: (cpu - before[name]) / seconds for name, cpu in _cpu(processes).items()}
+    used = {name: (cpu - before[name]) / seconds for name, cpu in cpu_of(processes).items()}
     lags = watch.finish()
     return Run(lags, tardy, sum(u.commits for u in users), seconds, used)
 
@@ -181,7 +181,7 @@ def _percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def _cpu(processes: Mapping[str, int]) -> dict[str, float]:
+def cpu_of(processes: Mapping[str, int]) -> dict[str, float]:
     """Seconds of CPU that each group of processes has used; our own as ``bench``.
 
     ``others``: the rest of the machine. Where they take much, the lag is theirs and not ours.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from handlers.bench import Figure, fold_speed, live_lag
+from handlers.bench import Figure, fold_speed, live_lag, rebuild_cost
 from infra.bootstrap import Application
 from infra.local.stack import LocalStack
 
 
 def figures() -> list[Figure]:
-    """What needs no store."""
-    return fold_speed.figures()
+    """What needs no local stack."""
+    return [*fold_speed.figures(), *rebuild_cost.figures()]
 
 
 def on_a_stack(application: Application, stack: LocalStack) -> list[Figure]:

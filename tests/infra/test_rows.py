@@ -21,6 +21,7 @@ from infra.local.resources import table
 from infra.local.stack import adopted
 from infra.local.template import Template
 from infra.memory_rows import MemoryRows
+from infra.metering import item_size
 from infra.rows import DynamoDBRows
 from projections.ports import HEAD, Row, Rows
 
@@ -140,3 +141,9 @@ def test_a_cursor_of_nobodys_is_refused(moto: str) -> None:
     for cursor in ("!", "bm90IGpzb24", "W10"):
         with pytest.raises(Invalid):
             new_table(moto).owned(GENERATION, "usr", 3, cursor)
+
+
+@pytest.mark.parametrize("row", [head(1), head(1, status=None), line(1, 3), head(1, owner="")])
+def test_a_rows_size_is_that_of_its_item(row: Row) -> None:
+    rows = DynamoDBRows("no-such-table", REGION, "http://127.0.0.1:9")
+    assert rows.size(row) == item_size(rows._to_item(row).serialize())
