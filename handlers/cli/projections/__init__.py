@@ -8,12 +8,13 @@ from handlers.cli.projections.listing import list_
 from handlers.cli.projections.rebuilding import rebuild
 from handlers.cli.projections.switching import drop, rollback
 from handlers.cli.projections.verifying import verify
+from handlers.cli.projections.watching import watch
 
 
 @click.group("projections")
 def command() -> None:
-    """See how the read models stand; rebuild, verify, roll back and drop."""
+    """See how the read models stand; rebuild, verify, roll back, drop and watch."""
 
 
-for each in (list_, rebuild, rollback, drop, verify):
+for each in (list_, watch, rebuild, rollback, drop, verify):
     command.add_command(each)

@@ -37,21 +37,22 @@ def list_(as_json: bool, data: Path) -> None:
 
 def table(found: Health) -> Table:
     """One line for each read model."""
-    drawn = Table(
-        "name", "code", "live", "other generations", "newest commit", "lag", "parked", "state",
-        right=("code", "lag", "parked"), below=("other generations",),
-    )  # fmt: skip
+    known = ["name", "code", "live", "other generations", "newest commit", "lag", "parked", "state"]
+    if not any(map(others, found.projections)):
+        known.remove("other generations")
+    drawn = Table(*known, right=("code", "lag", "parked"), below=("other generations",))
     for each in found.projections:
-        drawn.add_row(
-            each.name,
-            f"v{each.version}",
-            f"{each.name}@{each.generation}",
-            others(each),
-            "none lately" if each.age_ms is None else f"{age(each.age_ms)}{GLUE}ago",
-            "" if each.lag_ms is None else terminal.duration(each.lag_ms / 1000),
-            str(each.parked),
-            state(each),
-        )
+        cells = {
+            "name": each.name,
+            "code": f"v{each.version}",
+            "live": f"{each.name}@{each.generation}",
+            "other generations": others(each),
+            "newest commit": "none lately" if each.age_ms is None else f"{age(each.age_ms)} ago",
+            "lag": "" if each.lag_ms is None else terminal.duration(each.lag_ms / 1000),
+            "parked": str(each.parked),
+            "state": state(each),
+        }
+        drawn.add_row(*(cells[column] for column in known))
     return drawn
 
 

@@ -1,0 +1,110 @@
+"""The whole system on one screen: work, queues, read models, and what is not as it should be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from handlers.asof import stamp
+from handlers.cli import switches, terminal
+from handlers.cli.projections import listing
+from handlers.cli.reach import other_data
+from handlers.cli.tables import GLUE, hanging
+from handlers.cli.terminal import Display
+from handlers.cli.words import command_line, counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from handlers.operating.overview import OpenJob, Operations
+    from infra.bootstrap import Application
+
+_STUCK_SHOWN = 5
+
+
+class Snapshot(Struct, frozen=True):
+    """Everything at one moment."""
+
+    operations: Operations
+    paused: list[switches.Shut]
+
+
+def take(parts: Application) -> Snapshot:
+    """Raises Unavailable, NoStack."""
+    from handlers.operating.overview import operations
+
+    return Snapshot(operations(parts), switches.shut(parts))
+
+
+def is_well(snapshot: Snapshot) -> bool:
+    """Whether nothing needs a hand."""
+    now = snapshot.operations
+    return not (now.stuck or snapshot.paused or not now.health.projector.alive) and not any(
+        p.parked or p.needs_rebuild or p.rebuild for p in now.health.projections
+    )
+
+
+def draw(snapshot: Snapshot, console: Console, data: Path) -> None:
+    """What one looks at first on top; what to do at the bottom."""
+    now = snapshot.operations
+    display = Display(console)
+    well = is_well(snapshot)
+    word = "everything is as it should be" if well else "something needs a hand, see below"
+    display.fact("Now", f"{stamp(now.time)[11:19]}{GLUE}UTC, {word}", "green" if well else "yellow")
+    projector = now.health.projector
+    silent = "never heard of"
+    if projector.silent_ms is not None:
+        silent = f"last heard of {terminal.duration(projector.silent_ms / 1000)} ago"
+    display.fact(
+        "Projector", f"{'alive' if projector.alive else 'NOT ALIVE'}, {silent}",
+        "green" if projector.alive else "bold red",
+    )  # fmt: skip
+    display.fact("Jobs", _jobs(now), "yellow" if now.stuck else "")
+    display.fact("Queues", _queues(now))
+    if now.failures:
+        codes = ", ".join(f"{code}{GLUE}{count}" for code, count in now.failures.items())
+        display.fact("Failures", f"{codes} (jobs of today and yesterday)")
+    display.blank()
+    listing.table(now.health).draw(console)
+    if snapshot.paused:
+        display.blank()
+        switches.table(snapshot.paused).draw(console)
+    advice = [*listing.advice(now.health, data), *_advice(now, data)]
+    if advice:
+        display.blank()
+    for line in advice:
+        hanging(console, "  ", line, 2, "yellow")
+
+
+def _jobs(now: Operations) -> str:
+    text = f"{now.queued} queued, {now.running} running"
+    if now.oldest:
+        text += f", the oldest open for {terminal.duration(now.oldest.waited_ms / 1000)}"
+    return f"{text}, {(now.stuck and len(now.stuck)) or 0} stuck"
+
+
+def _queues(now: Operations) -> str:
+    told = []
+    for name, queue in now.queues.items():
+        dead = f" ({queue.dead_letters}{GLUE}dead)" if queue.dead_letters else ""
+        told.append(f"{name}{GLUE}{queue.depth}{dead}")
+    return ", ".join(told)
+
+
+def _advice(now: Operations, data: Path) -> list[str]:
+    typed = {"data": other_data(data)}
+    lines = [_stuck(job, typed) for job in now.stuck[:_STUCK_SHOWN]]
+    if len(now.stuck) > _STUCK_SHOWN:
+        lines.append(f"... and {counted(len(now.stuck) - _STUCK_SHOWN, 'more stuck job')}.")
+    return lines
+
+
+def _stuck(job: OpenJob, typed: dict[str, Path | None]) -> str:
+    again = command_line("jobs", "requeue", job.job_id, **typed)
+    silent = terminal.duration(job.silent_ms / 1000)
+    return (
+        f"{job.job_id} ({job.model}) is {job.status} and silent for {silent}, attempt "
+        f"{job.attempt}. The sweeper rings again by itself; `{again} --reason TEXT` does it now."
+    )
