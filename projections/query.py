@@ -19,6 +19,9 @@ from projections.ports import Row
 from projections.projection import Projection, View
 
 
+_PAGE = 500
+
+
 class Versioned(Struct, Generic[View], frozen=True):
     """A view, its stream, and the stream's version that it reflects."""
 
@@ -38,11 +41,11 @@ def at_least(
     projection: Projection[View], stream: str, reading: Reading, min_version: int = 1
 ) -> Versioned[View] | None:
     """The view at ``min_version`` or later, or the newest there is; None without a stream."""
-    generation = live(projection, reading)
-    head = reading.rows.head(generation, stream)
+    # Looked up once: a flip between following and reading would read what was not followed.
+    number = reading.generations.live(projection.name)
+    head = reading.rows.head(projection.generation(number), stream)
     if head is None or head.version < min_version:
-        _follow(projection, stream, reading)
-        head = reading.rows.head(generation, stream)
+        head = _followed(projection, stream, reading, number)
     return _versioned(projection, head, reading) if head else None
 
 
@@ -64,8 +67,9 @@ def own(
 
 def latest(projection: Projection[View], stream: str, reading: Reading) -> Versioned[View] | None:
     """The view at the stream's tip, for what must never look stale (money)."""
-    _follow(projection, stream, reading)
-    return at_least(projection, stream, reading)
+    number = reading.generations.live(projection.name)
+    head = _followed(projection, stream, reading, number)
+    return _versioned(projection, head, reading) if head else None
 
 
 def folded(projection: Projection[View], stream: str, reading: Reading) -> Versioned[View] | None:
@@ -97,6 +101,22 @@ def owned(
     return Slice([_versioned(projection, row, reading) for row in page.rows], page.cursor)
 
 
+def owned_between(
+    projection: Projection[View], owner: str, reading: Reading, between: tuple[str, str]
+) -> list[Versioned[View]]:
+    """All of an owner's views with ``sort`` in that range, newest first, from as many pages as
+    there are. They may lag behind the events for a moment.
+    """
+    generation = live(projection, reading)
+    found: list[Versioned[View]] = []
+    cursor: str | None = None
+    while True:
+        page = reading.rows.owned(generation, owner, _PAGE, cursor, between)
+        found += [_versioned(projection, row, reading) for row in page.rows]
+        if not (cursor := page.cursor):
+            return found
+
+
 def with_own_write(page: Slice[View], written: Versioned[View]) -> Slice[View]:
     """The first page with that view in it, where the list has not caught up with it."""
     items = list(page.items)
@@ -107,14 +127,17 @@ def with_own_write(page: Slice[View], written: Versioned[View]) -> Slice[View]:
     return Slice([written, *items], page.cursor)
 
 
-def _follow(projection: Projection[View], stream: str, reading: Reading) -> None:
-    """Catch the row up, or let the others who write it do so.
+def _followed(
+    projection: Projection[View], stream: str, reading: Reading, number: int
+) -> Row | None:
+    """The head after catching it up, or after others who write it did.
 
     Whoever beat us twice had read the head that we lost to first, so read the events after
     we were called: the row is as new as our own would have been.
     """
     with suppress(Conflict):
-        catch_up(projection, stream, reading)
+        catch_up(projection, stream, reading, number=number)
+    return reading.rows.head(projection.generation(number), stream)
 
 
 def _versioned(projection: Projection[View], row: Row, reading: Reading) -> Versioned[View]:

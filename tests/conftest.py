@@ -25,7 +25,7 @@ from infra.settings import from_environment
 
 
 def pytest_configure() -> None:
-    """Before anything imports boto3: no profile, no key and no endpoint of this machine."""
+    """Before anything makes a client: no profile, no key and no endpoint of this machine."""
     for name in [n for n in os.environ if n.startswith(("AWS_", "SPLITSOUND_"))]:
         del os.environ[name]
     # The keys work nowhere: a client made by mistake fails instead of reaching an account.
