@@ -151,6 +151,7 @@ class Rebuild:
         def segment(number: int) -> tuple[int, Swept]:
             return number, sweep((target,), self.reading, number, build.segments, heard)
 
+        self.progress(Progress("fold", scanned, max(total, 1)))
         todo = [n for n in range(build.segments) if n not in build.done]
         for number, swept in self._in_parallel(segment, todo):
             self._note(number, swept.streams)
@@ -175,6 +176,8 @@ class Rebuild:
             compared += proof.rows
             self.progress(Progress("prove", compared, max(report.swept.streams, compared)))
             self._go_on()
+
+        self.progress(Progress("prove", 0, max(report.swept.streams, 1)))
 
         def segment(number: int) -> Proof:
             return comparison.run(number, self.segments, heard)
