@@ -14,7 +14,7 @@ from handlers.cli.events import render
 from handlers.cli.outcome import FAILED, BadInput
 from handlers.cli.projections.known import named
 from handlers.cli.reach import application, data_option, json_option, other_data
-from handlers.cli.tables import GLUE, Table, hanging
+from handlers.cli.tables import GLUE, Table, hanging, write
 from handlers.cli.words import command_line, counted, safe
 from handlers.history import Told, said, stream_name
 
@@ -151,7 +151,7 @@ def _show(letter: Letter, rejected: list[Commit], display: terminal.Display, dat
     display.fact("Waits", f"the row stays at v{parked.version - 1}; {waits} behind this one")
     display.blank()
     for line in parked.traceback.rstrip().splitlines():
-        hanging(console, "    ", safe(line), 4, "dim")
+        write(console, "    " + safe(line), "dim")
     display.blank()
     if rejected:
         render(parked.stream, rejected, console, footer="the rejected commit, from the store")

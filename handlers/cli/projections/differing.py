@@ -19,6 +19,11 @@ SHOWN = 50
 _LONGEST = 120  # in a terminal; a pipe gets all of it
 
 
+def in_order(found: Sequence[Difference]) -> list[Difference]:
+    """Stream by stream: segments are done in any order."""
+    return sorted(found, key=lambda each: (each.stream, each.key, each.field))
+
+
 def draw(found: Sequence[Difference], console: Console, expected: str, actual: str) -> None:
     """The first SHOWN of them. expected, actual: who says so, ``the events`` and ``the row``."""
     table = Table("stream", "row", "field", "difference", below=("difference",))

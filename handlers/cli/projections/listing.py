@@ -12,7 +12,7 @@ from handlers.cli import terminal
 from handlers.cli.reach import application, data_option, json_option, other_data
 from handlers.cli.tables import GLUE, Table, hanging
 from handlers.cli.words import command_line, counted
-from projections.generations import LEASE_MS, LIVE
+from projections.generations import BUILDING, DROPPING, LEASE_MS, LIVE
 
 if TYPE_CHECKING:
     from handlers.operating.overview import Health, ProjectionHealth
@@ -57,12 +57,12 @@ def table(found: Health) -> Table:
 
 
 def others(each: ProjectionHealth) -> str:
-    """``2 kept (code v1), 3 building``."""
+    """``@2 kept (code v1)``; what a rebuild fills is told of as its progress."""
     return ", ".join(
         f"@{g.number}{GLUE}{g.state}"
         + (f"{GLUE}(code{GLUE}v{g.code})" if g.code != each.version else "")
         for g in each.generations
-        if g.state != LIVE
+        if g.state not in (LIVE, BUILDING) or (g.state == BUILDING and not each.rebuild)
     )
 
 
@@ -98,6 +98,9 @@ def _advised(each: ProjectionHealth, data: Path | None) -> Iterable[str]:
             f"{name}: its rows were built by code v{live.code} and this is v{each.version}. "
             f"`{rebuild} --dry-run` says what would change."
         )
+    for dropping in (g.number for g in each.generations if g.state == DROPPING):
+        drop = command_line("projections", "drop", name, data=data)
+        yield f"{name}: @{dropping} is being dropped; if nobody is at it, `{drop}` goes on."
     if each.parked:
         see = command_line("dead-letters", "list", name, data=data)
         yield f"{name}: {counted(each.parked, 'stream')} cannot be followed. `{see}` says why."

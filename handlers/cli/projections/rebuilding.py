@@ -12,6 +12,7 @@ from msgspec import Struct
 from handlers.cli import terminal
 from handlers.cli.outcome import FAILED, Interrupted
 from handlers.cli.projections import differing
+from handlers.cli.projections.differing import in_order
 from handlers.cli.projections.known import cost, named, pace, paced
 from handlers.cli.projections.phases import Phases
 from handlers.cli.reach import application, data_option, json_option, other_data
@@ -140,7 +141,7 @@ def _rebuilt(
     return Rebuilt(
         report.name, report.generation, report.previous, report.flipped, report.resumed,
         folded, segments, swept.streams, swept.events, [s.stream for s in swept.stuck],
-        proof.rows, proof.intended, proof.unexpected,
+        proof.rows, in_order(proof.intended), in_order(proof.unexpected),
         round(seconds, 3), round(cpu / seconds, 3), units, units.dollars,
     )  # fmt: skip
 
@@ -148,8 +149,14 @@ def _rebuilt(
 def _tell(done: Rebuilt, display: Display, data: Path) -> None:
     name, new, old = done.name, f"{done.name}@{done.generation}", f"{done.name}@{done.previous}"
     took = terminal.duration(done.seconds)
-    what = f"{new}: {done.events:,} events of {counted(done.streams, 'stream')} in {took}"
-    display.fact("Folded", what + (", besides what an earlier run did" if done.resumed else ""))
+    what = f"{done.events:,} events of {counted(done.streams, 'stream')}"
+    if done.resumed:
+        what = (
+            f"{what}, besides what an earlier run did"
+            if done.events
+            else "an earlier run did it all"
+        )
+    display.fact("Folded", f"{new}: {what}, in {took}")
     rate = f"{done.events / done.seconds:,.0f} events/s over all" if done.events else "no events"
     display.fact("Speed", f"{rate}; our own CPU was busy for {done.cpu:.0%} of that time")
     display.fact("Cost", cost(done.units))
@@ -158,7 +165,7 @@ def _tell(done: Rebuilt, display: Display, data: Path) -> None:
         streams = counted(len(done.parked), "stream")
         display.fact("Parked", f"{streams} cannot be followed; `{see}` says why", "yellow")
     display.fact("Proof", proof_of(done.rows, old, done.intended, done.unexpected))
-    if done.unexpected:
+    if done.unexpected and not done.flipped:
         display.blank()
         differing.draw(done.unexpected, display.console, new, old)
         display.blank()
@@ -183,7 +190,8 @@ def _switched(done: Rebuilt, display: Display, data: Path) -> None:
     typed = {"data": other_data(data)}
     back = command_line("projections", "rollback", done.name, **typed)
     delete = command_line("projections", "drop", done.name, **typed)
-    display.fact("Live", f"{done.name}@{done.generation}, from now on", "green")
+    accepted = f", with {differing.wrong(done.unexpected)} accepted" if done.unexpected else ""
+    display.fact("Live", f"{done.name}@{done.generation}, from now on{accepted}", "green")
     display.fact(
         "Kept", f"{done.name}@{done.previous}: `{back}` goes back to it, `{delete}` deletes it"
     )

@@ -11,6 +11,7 @@ from msgspec import Struct
 from handlers.cli import terminal
 from handlers.cli.outcome import FAILED
 from handlers.cli.projections import differing
+from handlers.cli.projections.differing import in_order
 from handlers.cli.projections.known import cost, pace
 from handlers.cli.projections.phases import Phases
 from handlers.cli.reach import other_data
@@ -74,7 +75,8 @@ def show(
 def _would(name: str, found: Rehearsal, seconds: float) -> WouldRebuild:
     return WouldRebuild(
         name, found.live, found.live_code, found.code, found.streams, found.events, found.rows,
-        found.units, found.units.dollars, found.intended, found.unexpected, found.behind,
+        found.units, found.units.dollars,
+        in_order(found.intended), in_order(found.unexpected), in_order(found.behind),
         {s.stream: s.error.detail for s in found.stuck}, round(seconds, 3),
     )  # fmt: skip
 

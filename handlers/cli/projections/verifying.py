@@ -13,6 +13,7 @@ from msgspec import Struct
 from handlers.cli import terminal
 from handlers.cli.outcome import FAILED
 from handlers.cli.projections import differing
+from handlers.cli.projections.differing import in_order
 from handlers.cli.projections.known import cost, named, pace, paced
 from handlers.cli.projections.phases import Phases
 from handlers.cli.reach import application, data_option, json_option, other_data
@@ -123,7 +124,7 @@ def _run(
     repaired = streams.repaired + rows.repaired
     return Verified(
         projection.name, number, len(chosen) / segments, streams.streams, streams.events,
-        streams.differences + rows.differences, repaired, repaired >= wrong,
+        in_order(streams.differences + rows.differences), repaired, repaired >= wrong,
         round(time.monotonic() - began, 3), spending.spent,
     )  # fmt: skip
 
@@ -138,6 +139,9 @@ def _tell(done: Verified, parts: Application, display: Display, data: Path) -> N
         what += f", a sample of {done.share:.0%}"
     display.fact("Verified", f"{where}: {what} in {terminal.duration(done.seconds)}")
     display.fact("Cost", cost(done.units))
+    if not done.streams and done.share < 1:
+        display.fact("Result", "no stream fell into the sample; take a larger one", "yellow")
+        return
     if not done.differences:
         display.fact("Result", "the rows say what their events say", "green")
         return
