@@ -166,7 +166,12 @@ class Application:
     def queue(self, name: str) -> Queue:
         """``separation``, ``probe`` or ``projections``; with ``_dlq`` its dead letters."""
         field = name if name.endswith("_dlq") else f"{name}_queue"
-        return Queue(self.client("sqs"), getattr(self.settings, field))
+        return Queue(self.sqs, getattr(self.settings, field))
+
+    @cached_property
+    def sqs(self) -> Any:
+        """One client for all queues: it takes longer to make than most calls do."""
+        return self.client("sqs")
 
     @property
     def region(self) -> str:

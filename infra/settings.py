@@ -21,7 +21,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     Table, bus, queue and bucket names are the template's outputs. identity: ``development``
     lets anyone sign in with any address and must never face the internet. admin_emails_csv:
-    who may sign in as an administrator; nobody when it is empty.
+    who may sign in as an administrator; nobody when it is empty. metrics_token: the bearer token
+    with which ``/metrics`` is scraped; without one only administrators read it.
     """
 
     events_table: str
@@ -39,6 +40,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     journal: Path | None = None
     identity: str = "development"
     admin_emails_csv: str = ""
+    metrics_token: str = ""
     issuer: str = "splitsound"
     audience: str = "splitsound-api"
     access_token_seconds: int = 900

@@ -18,7 +18,6 @@ from projections.folding import fold, piece
 from projections.ports import Row
 from projections.projection import Projection, View
 
-
 _PAGE = 500
 
 

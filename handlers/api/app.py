@@ -18,12 +18,14 @@ from handlers.api.edge import Edge
 from handlers.api.health import healthz, readyz
 from handlers.api.jobs import JOBS, QUOTES
 from handlers.api.library import LIBRARY
+from handlers.api.metrics import metrics
 from handlers.api.openapi import SCHEME, configuration
 from handlers.api.problems import on_error
 from handlers.api.requests import ApiRequest, authenticated
 from handlers.api.service import Service
 from handlers.api.session import sign_in
 from handlers.api.uploads import UPLOADS
+from handlers.api.usage import usage
 from infra.bootstrap import Application
 
 BODY_BYTES = 64 * 1024
@@ -40,7 +42,7 @@ def create_app(application: Application) -> Litestar:
             yield
 
     app = Litestar(
-        route_handlers=[healthz, readyz, _version_one(application)],
+        route_handlers=[healthz, readyz, metrics, _version_one(application)],
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         request_class=ApiRequest,
         exception_handlers={Exception: on_error},
@@ -59,7 +61,7 @@ def create_app(application: Application) -> Litestar:
 def _version_one(application: Application) -> Router:
     personal = Router(
         "/",
-        route_handlers=[UPLOADS, LIBRARY, QUOTES, JOBS, CREDITS, ADMIN],
+        route_handlers=[UPLOADS, LIBRARY, QUOTES, JOBS, CREDITS, usage, ADMIN],
         guards=[authenticated],
         security=[{SCHEME: []}],
     )

@@ -21,6 +21,7 @@ from domain.ids import derived
 from handlers.api import log
 from handlers.api.acknowledged import Acknowledged
 from handlers.api.paging import Cursors
+from handlers.operating.metrics import Scrapes
 from infra.bootstrap import Application
 from infra.objects import Objects
 from projections.catch_up import catch_up
@@ -32,6 +33,9 @@ T = TypeVar("T")
 
 # As many as the AWS clients keep connections; more would only wait in line for one.
 THREADS = 32
+_PARTS = (
+    "context", "reading", "operations", "parked", "pulses", "sqs", "identity", "objects",
+)  # fmt: skip
 
 
 class Service:
@@ -58,8 +62,9 @@ class Service:
         # Made once and in one thread: neither boto3 sessions nor cached properties are
         # safe to make in several.
         self.cursors = Cursors(application.keys)
-        for part in ("context", "reading", "operations", "parked", "pulses", "identity", "objects"):
+        for part in _PARTS:
             getattr(application, part)
+        self.scrapes = Scrapes(application)
         if application.settings.identity == "development" and application.settings.admin_emails_csv:
             log.warning(
                 "anyone can become an administrator: the development identity provider asks for "

@@ -23,6 +23,7 @@ from projections.projection import Projection
 from projections.usage import UsageView, day_of
 
 QUEUES = ("separation", "probe", "projections")
+DAY_MS = 24 * 3600 * 1000
 # A pulse is asked for every ``pulse_seconds``; three may go astray.
 _MISSED_PULSES, _LEAST_SECONDS = 3, 30
 
@@ -104,8 +105,9 @@ class OpenJob(Struct, frozen=True):
 class Operations(Struct, frozen=True):
     """What an operator looks at first.
 
-    stuck: open jobs that have been silent for longer than a worker may be; failures: codes of
-    the jobs requested today and yesterday (UTC) that failed.
+    queued, running: open jobs, of which oldest has waited longest; stuck: those silent for longer
+    than a worker may be; failures: codes of the jobs requested in the last ``days`` days (UTC)
+    that failed; paused: reasons by subject.
     """
 
     time: int
@@ -167,8 +169,8 @@ class ProjectorSilent(SplitSoundError):
     retryable = True
 
 
-def operations(application: Application) -> Operations:
-    """Work and read models. Raises Unavailable."""
+def operations(application: Application, days: int = 2) -> Operations:
+    """Work and read models. days: whose failures are counted, today's first. Raises Unavailable."""
     now = application.clock.now()
     rows = [*_open_jobs(application, job.QUEUED, now), *_open_jobs(application, job.RUNNING, now)]
     patience = 1000 * max(application.settings.stale_seconds, application.settings.sweep_seconds)
@@ -180,7 +182,7 @@ def operations(application: Application) -> Operations:
         sum(1 for each in rows if each.status == job.RUNNING),
         max(rows, key=lambda each: each.waited_ms, default=None),
         [each for each in rows if each.silent_ms > patience],
-        failures(application, [day_of(now), day_of(now - 24 * 3600 * 1000)]),
+        failures(application, [day_of(now - n * DAY_MS) for n in range(days)]),
         {subject: switch.reason for subject, switch in state.paused.items()},
         health(application),
     )

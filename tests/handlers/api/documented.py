@@ -45,7 +45,9 @@ class Document:
         declared = operation["responses"][str(answer.status_code)]
         if answer.content:
             kind = answer.headers["content-type"].partition(";")[0]
-            self._hold(declared["content"][kind]["schema"], answer.content)
+            text = kind.startswith("text/")
+            body = msgspec.json.encode(answer.text) if text else answer.content
+            self._hold(declared["content"][kind]["schema"], body)
         else:
             assert "content" not in declared
         for name, header in declared["headers"].items():

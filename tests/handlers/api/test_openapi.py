@@ -9,7 +9,11 @@ import httpx
 import pytest
 
 from commands import FailSeparation, RejectAsset, StartSeparation
+from infra.bootstrap import Application
+from infra.operations import Progress
+from tests.handlers.api.conftest import Served
 from tests.handlers.api.documented import Document, assert_schema
+from tests.handlers.api.operated import flip, park
 from tests.handlers.api.people import FINISHED, SONG, Person, Worker, assert_problem, send
 
 
@@ -26,7 +30,12 @@ def watched(document: Document, person: Person) -> Person:
 
 
 def test_real_bodies_fit_the_document(
-    document: Document, anyone: httpx.Client, watched: Person, worker: Worker, admin: Person
+    document: Document,
+    anyone: httpx.Client,
+    watched: Person,
+    worker: Worker,
+    admin: Person,
+    served: Served,
 ) -> None:
     document.watch(anyone)
     document.watch(admin.http)
@@ -73,10 +82,44 @@ def test_real_bodies_fit_the_document(
     assert http.get("/v1/credits").json()["grants"]
     assert http.get("/v1/credits/history", params={"limit": 2}).json()["items"]
 
-    assert admin.http.get(f"/v1/admin/streams/{done['stream']}", params={"limit": 2}).is_success
+    assert http.get("/v1/usage").is_success
+    operators_bodies(admin, served.application, done, ended)
 
     succeeded = {name for name, status in document.seen if status < 300}
     assert succeeded == document.operations
+
+
+def operators_bodies(
+    admin: Person, application: Application, done: dict[str, Any], failed: dict[str, Any]
+) -> None:
+    """Every route of operators, each with something to tell."""
+    application.queue("probe").send("not ours")
+    beat = Progress(1, "test", "separate", 0.5, application.clock.now())
+    application.operations.report(failed["job_id"], beat)
+    user_id = park(application)
+    letter = f"credits/credits-{user_id}"
+    flip(application, "library")
+    http = admin.http
+    for path in (
+        "/metrics", "/v1/admin/operations", "/v1/admin/projections", "/v1/admin/dead-letters",
+        f"/v1/admin/dead-letters/{letter}", f"/v1/admin/jobs/{failed['job_id']}",
+        "/v1/admin/controls", "/v1/admin/usage", "/v1/admin/usage?day=2026-11-23",
+        f"/v1/admin/usage/{user_id}", f"/v1/admin/streams/{done['stream']}?limit=2",
+    ):  # fmt: skip
+        assert http.get(path).is_success, path
+    because = {"reason": "the document is being checked"}
+    for path, wish in (
+        ("projections/library/rollback", {}),
+        (f"dead-letters/{letter}/redrive", None),
+        (f"jobs/{failed['job_id']}/requeue", {}),
+        (f"jobs/{failed['job_id']}/fail", {}),
+        (f"jobs/{done['job_id']}/refund", {}),
+        ("pause", {"subject": "projection:library", "retry_seconds": 5}),
+        ("resume", {"subject": "projection:library"}),
+    ):
+        body = None if wish is None else {**because, **wish}
+        answer = http.post(f"/v1/admin/{path}", json=body)
+        assert answer.is_success, answer.text
 
 
 def test_real_problems_fit_the_document(

@@ -1,0 +1,87 @@
+"""What operators hold shut, since when and by whom, and every change that they made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from msgspec import Struct
+
+import projections
+from domain.controls import CONTROLS, MODEL, PROJECTION, STREAM, Paused, Resumed, named
+from domain.errors import Invalid
+from infra.bootstrap import Application
+
+LOOKED_BACK = 500
+"""Changes that are read at most to find out since when something is shut."""
+
+
+class Change(Struct, frozen=True):
+    """One turn of a switch. retry_seconds: None when it was opened; time: epoch ms."""
+
+    version: int
+    time: int
+    subject: str
+    reason: str
+    by: str
+    retry_seconds: int | None
+
+    @property
+    def shuts(self) -> bool:
+        """Whether it was shut."""
+        return self.retry_seconds is not None
+
+
+class Held(Struct, frozen=True):
+    """A subject that is shut. since: epoch ms; reason, retry_seconds, by: as last said."""
+
+    subject: str
+    reason: str
+    retry_seconds: int
+    by: str
+    since: int
+
+
+def changes(application: Application) -> Iterator[Change]:
+    """The newest first, read as far as they are asked for. Raises Unavailable."""
+    for commit in application.store.newest_first(STREAM):
+        events = CONTROLS.decode(str(commit.events))
+        for place, event in reversed(list(enumerate(events))):
+            assert isinstance(event, Paused | Resumed)
+            yield Change(
+                commit.first + place, commit.t, event.subject, event.reason, commit.actor,
+                event.retry_seconds if isinstance(event, Paused) else None,
+            )  # fmt: skip
+
+
+def held(application: Application) -> list[Held]:
+    """What is shut at this moment, the longest first. Raises Unavailable."""
+    state = application.store.load(CONTROLS, STREAM).state
+    found: dict[str, Held] = {}
+    wanted = set(state.paused)
+    recent = islice(changes(application), LOOKED_BACK) if wanted else ()
+    for change in recent:
+        if change.subject in wanted and change.shuts:
+            known = found.get(change.subject)
+            switch = state.paused[change.subject]
+            found[change.subject] = Held(
+                change.subject, switch.reason, switch.retry_seconds,
+                known.by if known else change.by, change.time,
+            )  # fmt: skip
+        elif change.subject in found:
+            wanted.discard(change.subject)  # it was open before
+        if not wanted:
+            break
+    return sorted(found.values(), key=lambda each: each.since)
+
+
+def require_known(application: Application, subject: str) -> None:
+    """Raises Invalid where there is no such model or read model, unless it is shut."""
+    kind, name = named(subject)
+    every = {MODEL: list(application.catalog.models), PROJECTION: list(projections.ALL)}
+    known = every.get(kind)
+    if known is None or name in known:
+        return
+    if subject not in application.store.load(CONTROLS, STREAM).state.paused:
+        what = "read model" if kind == PROJECTION else kind
+        raise Invalid(f"There is no {what} {name!r}; there are {', '.join(sorted(known))}.")
