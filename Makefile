@@ -18,7 +18,7 @@ PIP := -m pip --disable-pip-version-check --no-input install --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo up down test lint clean clean-data stopped python
+.PHONY: help install demo up down test test-long lint clean clean-data stopped python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,11 @@ down: ## stop the running stack
 	@if [ -x .venv/bin/splitsound ]; then exec .venv/bin/splitsound down --data '$(DATA)'; \
 	else echo "No stack can be running: there is no environment here."; fi
 
-test: install ## run the whole test suite: make test ARGS="-k name"
-	@exec .venv/bin/pytest $(ARGS)
+test: install ## run the test suite: make test ARGS="-k name"
+	@exec .venv/bin/pytest -m "not long" $(ARGS)
+
+test-long: install ## run the tests that take minutes each
+	@exec .venv/bin/pytest -m long $(ARGS)
 
 lint: $(APP) $(VALIDATOR) ## ruff, mypy --strict, cfn-lint, sam validate
 	.venv/bin/ruff check .

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
+import random
 import subprocess
 from typing import Any
 
+import msgspec
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from commands import SignUp, execute
 from commands.operations import Pause
+from domain.aggregate import Recorded
 from domain.commit import Meta
 from domain.errors import Refused
 from handlers.operating.rebuilding import assemble, has_ended, owner, paced
 from infra.bootstrap import Application
+from infra.event_store.dynamodb import DynamoDBStore
 from infra.metering import Units, item_size, started
 from infra.pacing import Pace
 from projections import CREDITS_VIEW
+from projections.catch_up import Reading
+from projections.generations import Catalogue, RebuildRunning
 from projections.leveling import level
 from projections.rebuild import Progress, Rebuild
+from projections.switching import drop
+from tests.projections.test_rebuild import Killed, killing
 
 USERS, SEGMENTS = 12, 4
 
@@ -29,6 +39,17 @@ def filled(application: Application) -> Application:
         execute(application.context, SignUp(f"u{number}", "development", "a@example.com"), meta)
     level(application.operating, application.clock.now)
     return application
+
+
+class RawResponse:
+    """What botocore reads a body from."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def stream(self, **_: object) -> list[bytes]:
+        """All of it."""
+        return [self._body]
 
 
 def assembled(application: Application, pace: Pace, progress: Any = lambda _: None) -> Rebuild:
@@ -87,3 +108,103 @@ def test_an_owner_of_this_machine_is_known_to_have_ended() -> None:
     assert has_ended(f"{host}:{ended.pid}:abc")
     assert not has_ended("elsewhere:1:abc")
     assert not has_ended("nonsense")
+
+
+def bodies(application: Application, number: int) -> dict[tuple[str, str], str]:
+    return {(r.stream, r.key): r.body for r in application.rows.scan(f"credits@{number}")}
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_between_any_two_writes_it_goes_on(filled: Application, after: bool) -> None:
+    """Every write of the rows and of the catalogue, before it stands and after."""
+    expected = bodies(filled, 1)
+    kills = 0
+    for when in range(1, 100):
+        killed = assembled(filled, Pace())
+        killed.workers = 1
+        killed.reading = killing(filled.operating, when, after)
+        try:
+            killed.run()
+        except Killed:
+            kills += 1
+            goes_on = assembled(filled, Pace())
+            goes_on.dead = lambda _: True
+            assert goes_on.run().flipped
+        live = filled.operating.generations.live("credits")
+        assert bodies(filled, live) == expected
+        for old in [g.number for g in catalogue(filled).generations if g.number != live]:
+            drop(CREDITS_VIEW, filled.operating, old, lambda: None)
+        if kills < when:
+            break
+    # Begin, a write per user, a note per segment, flip.
+    assert kills == 1 + USERS + SEGMENTS + 1
+
+
+def catalogue(application: Application) -> Catalogue:
+    found = application.operating.generations.catalogue("credits")
+    assert found is not None
+    return found
+
+
+def test_of_two_at_once_the_second_is_refused(filled: Application) -> None:
+    first, second = assembled(filled, Pace()), assembled(filled, Pace())
+    said: list[str] = []
+
+    def settle() -> None:
+        with pytest.raises(RebuildRunning) as caught:
+            second.run()
+        said.append(caught.value.detail)
+
+    first.settle = settle
+    assert first.run().flipped
+    assert first.owner in said[0]
+    assert second.run().flipped
+
+
+@pytest.mark.slow
+def test_a_throttled_table_slows_a_rebuild_down_and_no_more(filled: Application) -> None:
+    """Every fifth request meets what DynamoDB says when it throttles."""
+    chance = random.Random(3)
+    throttled = 0
+
+    def slow_down(request: Any, **_: object) -> AWSResponse | None:
+        nonlocal throttled
+        if chance.random() > 0.2:
+            return None
+        throttled += 1
+        body = (
+            b'{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"}'
+        )
+        return AWSResponse(request.url, 400, {}, RawResponse(body))
+
+    rebuild = assembled(filled, Pace())
+    clients = [filled.client("dynamodb"), filled.rows._model._get_connection().connection.client]
+    for client in clients:
+        client.meta.events.register("before-send.dynamodb", slow_down)
+    rebuild.reading = Reading(
+        DynamoDBStore(clients[0], filled.settings.events_table, filled.clock),
+        filled.rows,
+        filled.operating.generations,
+    )
+    assert rebuild.run().flipped
+    assert throttled > 5
+    for client in clients:
+        client.meta.events.unregister("before-send.dynamodb", slow_down)
+    assert bodies(filled, 2) == bodies(filled, 1)
+
+
+def test_a_changed_apply_shows_exactly_the_intended_differences(filled: Application) -> None:
+    def louder(view: Any, recorded: Recorded) -> list[Any]:
+        lines: list[Any] = CREDITS_VIEW.apply(view, recorded)
+        return [msgspec.structs.replace(line, kind=line.kind.upper()) for line in lines]
+
+    rebuild = assembled(filled, Pace())
+    rebuild.projection = dataclasses.replace(
+        CREDITS_VIEW, version=2, apply=louder, changes={2: ("line.body.kind",)}
+    )
+    report = rebuild.run()
+    assert report.flipped
+    assert report.proof.unexpected == []
+    assert {(d.stream, d.field, d.expected, d.found) for d in report.proof.intended} == {
+        (f"credits-u{n}", "body.kind", "GRANT", "grant") for n in range(USERS)
+    }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -35,10 +36,13 @@ class Killed(BaseException):
 
 
 class Killing:
-    """Rows or generations whose ``when``-th write kills, before or after it stands."""
+    """Rows or generations; the ``when``-th write of all that share ``writes`` kills.
 
-    def __init__(self, behind: Any, countdown: list[int], after: bool) -> None:
-        self._behind, self._countdown, self._after = behind, countdown, after
+    after: once the write stands, else before.
+    """
+
+    def __init__(self, behind: Any, writes: Iterator[int], when: int, after: bool) -> None:
+        self._behind, self._writes, self._when, self._after = behind, writes, when, after
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._behind, name)
@@ -46,15 +50,25 @@ class Killing:
 
     def _killing(self, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            self._countdown[0] -= 1
-            if self._countdown[0] == 0 and not self._after:
+            this = next(self._writes)
+            if this == self._when and not self._after:
                 raise Killed
             answer = method(*args, **kwargs)
-            if self._countdown[0] == 0:
+            if this == self._when:
                 raise Killed
             return answer
 
         return call
+
+
+def killing(behind: Reading, when: int, after: bool) -> Reading:
+    """That reading, until its ``when``-th write."""
+    writes = count(1)
+    return Reading(
+        behind.history,
+        Killing(behind.rows, writes, when, after),
+        Killing(behind.generations, writes, when, after),
+    )
 
 
 def rebuild(world: World, projection: Projection[Any] = CREDITS_VIEW, **changes: Any) -> Rebuild:
@@ -93,12 +107,7 @@ def test_killed_between_any_two_writes_it_goes_on(after: bool) -> None:
         world = history(5)
         sweep_all(world.reading)
         expected = bodies(world, "credits@1")
-        countdown = [when]
-        reading = Reading(
-            world.store,
-            Killing(world.rows, countdown, after),
-            Killing(world.generations, countdown, after),
-        )
+        reading = killing(world.reading, when, after)
         try:
             rebuild(world, reading=reading).run()
         except Killed:
