@@ -154,6 +154,9 @@ def as_problem(answer: httpx.Response) -> Problem:
 
 
 def _may_retry(problem: Problem) -> bool:
+    # What operators hold shut opens in their own time; they said why, and people should read it.
+    if problem.code == "paused":
+        return False
     # asset_not_ready is retryable too, but whoever waits for a probe asks the library instead.
     return problem.http_status in _AGAIN or problem.code == "conflict"
 

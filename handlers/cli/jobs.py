@@ -24,7 +24,7 @@ def command() -> None:
 
 
 class Now(Struct, frozen=True):
-    """How a job stands. changed: whether the command did anything. held: credits it costs."""
+    """How a job stands. charged: credits that it costs; changed: whether the command did it."""
 
     job_id: str
     user_id: str
@@ -89,7 +89,7 @@ def _job(text: str) -> str:
 
 
 def _given(wish: Command, data: Path) -> Now:
-    from domain.job import JOB
+    from domain.job import CANCELLED, FAILED, JOB
 
     parts = application(data, writing=True)
     job_id: str = wish.job_id  # type: ignore[attr-defined]  # all three have one
@@ -98,8 +98,9 @@ def _given(wish: Command, data: Path) -> Now:
     give(parts, wish)
     loaded = parts.context.store.load(JOB, stream)
     state = loaded.state
+    charged = 0 if state.status in (FAILED, CANCELLED) else state.charged
     return Now(
-        job_id, state.asked.user_id, state.status, state.attempt, state.charged, state.refunded,
+        job_id, state.asked.user_id, state.status, state.attempt, charged, state.refunded,
         loaded.version, loaded.version > before,
     )  # fmt: skip
 
@@ -111,7 +112,7 @@ def _tell(now: Now, done: str, as_json: bool, data: Path) -> None:
     display = terminal.display(as_json=False)
     display.fact("Job", f"{now.job_id}: {done}")
     cost = f"charged {now.charged}, given back {now.refunded}" if now.refunded else (
-        f"costs {now.charged}"
+        f"costs {now.charged}" if now.charged else "costs nothing"
     )  # fmt: skip
     display.fact("Now", f"{now.status}, attempt {now.attempt}, {cost}, version {now.version}")
     show = command_line("events", "show", now.job_id, data=other_data(data))

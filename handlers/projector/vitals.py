@@ -37,8 +37,8 @@ class Vitals:
         """A commit of that time (epoch ms) is in the rows now."""
         with self._lock:
             newest = self._applied.get(projection)
-            # A ring that was repeated by hand has no time.
-            if committed and (newest is None or committed >= newest.committed):
+            # A ring that was repeated by hand has no time; one that came again is no news.
+            if committed and (newest is None or committed > newest.committed):
                 self._applied[projection] = Applied(committed, self._clock.now())
                 self._news = True
 

@@ -85,9 +85,19 @@ def _check_operator_commands(cwd: Path, job_id: str) -> None:
 
     rebuilt = document(splitsound("projections", "rebuild", "credits", "--json", cwd=cwd))
     assert (rebuilt["generation"], rebuilt["streams"]) == (2, 1)
-    for name in ("jobs", "credits", "library"):
+    assert rebuilt["flipped"]
+    for name in ("jobs", "credits", "library", "usage"):
         verified = document(splitsound("projections", "verify", name, "--json", cwd=cwd))
         assert (verified["streams"], verified["differences"]) == (1, [])
+
+    assert document(splitsound("jobs", "refund", job_id, "--reason", "x", "--json", cwd=cwd))[
+        "refunded"
+    ]
+    again = document(splitsound("events", "republish", "--since", "1h", "--json", cwd=cwd))
+    assert (again["published"], again["refused"]) == (again["commits"], [])
+    status = document(splitsound("status", "--json", cwd=cwd))
+    assert status["operations"]["health"]["projector"]["alive"]
+    assert "dead-letter queues: separation 0" in splitsound("dead-letters", "list", cwd=cwd).stdout
 
     assert splitsound("events", "export", "all.jsonl", cwd=cwd).returncode == 0
     imported = document(splitsound("events", "import", "all.jsonl", "--json", cwd=cwd))

@@ -126,3 +126,11 @@ def test_the_exit_code_tells_bad_input_from_bad_luck() -> None:
     assert exit_code(Problem("upload_too_large", "", 413)) == BAD_INPUT
     assert exit_code(Problem("not_enough_credits", "", 402)) == FAILED
     assert exit_code(Problem("unavailable", "", 503)) == FAILED
+
+
+def test_what_operators_hold_shut_is_told_at_once() -> None:
+    server = Server(problem(503, "paused", **{"Retry-After": "900"}))
+    with pytest.raises(Problem) as raised:
+        client(server).post("/v1/uploads", {"a": 1}, Asset, key="k")
+    assert (raised.value.code, exit_code(raised.value)) == ("paused", FAILED)
+    assert len(server.requests) == 1

@@ -56,6 +56,10 @@ def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
         ["up"], ["down"], ["demo"], ["separate"], ["cancel"], ["credits"], ["doctor"],
         ["events", "show"], ["events", "export"], ["events", "import"],
         ["projections", "list"], ["projections", "rebuild"], ["projections", "verify"],
+        ["projections", "rollback"], ["projections", "drop"], ["projections", "watch"],
+        ["events", "republish"], ["dead-letters", "list"], ["dead-letters", "show"],
+        ["dead-letters", "redrive"], ["jobs", "requeue"], ["jobs", "fail"], ["jobs", "refund"],
+        ["pause"], ["resume"], ["paused"], ["status"],
     ],
 )  # fmt: skip
 def test_every_command_explains_itself(arguments: list[str], tmp_path: Path) -> None:
