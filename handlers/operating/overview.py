@@ -25,7 +25,7 @@ from projections.usage import UsageView, day_of
 QUEUES = ("separation", "probe", "projections")
 DAY_MS = 24 * 3600 * 1000
 # A pulse is asked for every ``pulse_seconds``; three may go astray.
-_MISSED_PULSES, _LEAST_SECONDS = 3, 30
+_MISSED_PULSES, _LEAST_SECONDS = 3, 5
 
 
 class GenerationNow(Struct, frozen=True):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,8 @@ from domain.commit import Append, Meta
 from domain.credits import CREDITS
 from handlers.operating.overview import health
 from handlers.operating.rebuilding import assemble, settle
-from handlers.sweeper.__main__ import build_healing
 from infra.bootstrap import Application
-from infra.local.stack import LocalStack, adopted
+from infra.local.stack import LocalStack, adopted, is_ready
 from infra.pacing import Pace
 from infra.settings import from_environment
 from projections import CREDITS_VIEW
@@ -66,12 +67,16 @@ def grant(application: Application, user: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     data: Path = tmp_path_factory.mktemp("live")
-    with (
-        LocalStack(data, workers=0, settings=IMPATIENT) as stack,
-        adopted(stack.environment),
-    ):
+    settings = {**IMPATIENT, "pulse_seconds": "1"}
+    with LocalStack(data, workers=0, settings=settings) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def application(serving: LocalStack) -> Iterator[Application]:
+    with adopted(serving.environment):
         yield Application(from_environment(), "test")
 
 
@@ -158,10 +163,25 @@ def test_paused_and_resumed_the_rows_come_back_by_themselves(
     until_level(application, live, versions)
 
 
-def test_the_stack_says_that_its_projector_lives(application: Application) -> None:
-    build_healing(application, None).pulse()
-    time.sleep(1)
-    seen = health(application)
-    assert seen.projector.alive
-    assert seen.projector.silent_ms is not None
-    assert seen.projector.silent_ms < 15_000
+def test_a_projector_that_hangs_makes_the_stack_unready(
+    serving: LocalStack, application: Application
+) -> None:
+    """It is stopped, not ended: nobody says that it is dead, and its process is there."""
+    port = int(serving.api_url.rpartition(":")[2])
+    assert is_ready(port)
+    assert health(application).projector.alive
+    pid = serving.supervisor.pids["projector"]
+    os.killpg(pid, signal.SIGSTOP)
+    try:
+        until(lambda: not is_ready(port))
+        assert not health(application).projector.alive
+    finally:
+        os.killpg(pid, signal.SIGCONT)
+    until(lambda: is_ready(port))
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
