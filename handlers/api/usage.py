@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from litestar import Response, get
 from litestar.params import QueryParameter
@@ -21,14 +22,16 @@ from projections.usage import Day, UsageView, add, between, by_day
 
 DAYS, MOST_DAYS = 31, 92
 
+# Text, and dates only here: Litestar's own refusals name our variables, not the parameters.
 First = Annotated[
-    date | None,
-    QueryParameter(name="from", description="The first day (UTC), as 2026-11-23."),
+    str | None,
+    QueryParameter(name="from", format="date", description="The first day (UTC), as 2026-11-23."),
 ]
 Last = Annotated[
-    date | None,
-    QueryParameter(name="to", description="The last day (UTC); today unless named."),
+    str | None,
+    QueryParameter(name="to", format="date", description="The last day (UTC); else today."),
 ]
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class Usage(Struct, frozen=True, kw_only=True):
@@ -78,13 +81,25 @@ async def usage(
 
 
 async def report(
-    service: Service, user_id: str, first: date | None, last: date | None
+    service: Service, user_id: str, first: str | None, last: str | None
 ) -> UsageReport:
     """One user's days from first to last, both included. Raises Invalid."""
-    first, last = span(today(service), first, last)
-    views = await service.run(_views, service, user_id, first, last)
+    begin, end = span(today(service), dated("from", first), dated("to", last))
+    views = await service.run(_views, service, user_id, begin, end)
     days = [DayUsage(day=date.fromisoformat(day.day), **counts(day)) for day in by_day(views)]
-    return UsageReport(first=first, last=last, days=days, total=total(views))
+    return UsageReport(first=begin, last=end, days=days, total=total(views))
+
+
+def dated(parameter: str, text: str | None) -> date | None:
+    """The day that a parameter names. Raises Invalid."""
+    if text is None:
+        return None
+    try:
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    return _refuse(parameter, f"{text[:40]!r} is no day; write it as 2026-11-23.")
 
 
 def span(now: date, first: date | None, last: date | None) -> tuple[date, date]:
@@ -136,5 +151,5 @@ def _views(service: Service, user_id: str, first: date, last: date) -> list[Usag
     return [each.view for each in found]
 
 
-def _refuse(parameter: str, detail: str) -> None:
+def _refuse(parameter: str, detail: str) -> NoReturn:
     raise Invalid(detail, errors=[{"parameter": parameter, "detail": detail}])

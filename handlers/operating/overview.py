@@ -138,7 +138,7 @@ def projector(application: Application, pulses: list[Pulse], now: int) -> Projec
     queue = _queue(application, "projections")
     return ProjectorHealth(
         is_alive(application, beat, now),
-        None if beat is None else now - beat,
+        None if beat is None else max(0, now - beat),
         len(pulses),
         queue.depth,
         queue.dead_letters,

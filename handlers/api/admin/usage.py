@@ -12,13 +12,14 @@ from msgspec import Struct
 from handlers.api.openapi import problems
 from handlers.api.requests import known_id
 from handlers.api.service import Api, Service
-from handlers.api.usage import First, Last, Usage, UsageReport, counts, report, today, total
+from handlers.api.usage import First, Last, Usage, UsageReport, counts, dated, report, today, total
 from projections import USAGE_VIEW
 from projections.query import live
 from projections.usage import by_user
 
 DayAsked = Annotated[
-    date | None, QueryParameter(description="The day (UTC), as 2026-11-23; today unless named.")
+    str | None,
+    QueryParameter(format="date", description="The day (UTC), as 2026-11-23; else today."),
 ]
 
 
@@ -45,7 +46,7 @@ class DayReport(Struct, frozen=True, kw_only=True):
 )
 async def day_usage(service: Api, day: DayAsked = None) -> DayReport:
     """Who used how much. Reads each job of the day."""
-    return await service.run(_of_day, service, day or today(service))
+    return await service.run(_of_day, service, dated("day", day) or today(service))
 
 
 @get(
