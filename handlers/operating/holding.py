@@ -76,12 +76,13 @@ def held(application: Application) -> list[Held]:
 
 
 def require_known(application: Application, subject: str) -> None:
-    """Raises Invalid where there is no such model or read model, unless it is shut."""
+    """Raises Invalid or UnknownModel where there is no such thing, unless it is shut."""
     kind, name = named(subject)
-    every = {MODEL: list(application.catalog.models), PROJECTION: list(projections.ALL)}
-    known = every.get(kind)
-    if known is None or name in known:
+    if subject in application.store.load(CONTROLS, STREAM).state.paused:
         return
-    if subject not in application.store.load(CONTROLS, STREAM).state.paused:
-        what = "read model" if kind == PROJECTION else kind
-        raise Invalid(f"There is no {what} {name!r}; there are {', '.join(sorted(known))}.")
+    if kind == MODEL:
+        application.catalog.model(name)
+    if kind == PROJECTION and name not in projections.ALL:
+        raise Invalid(
+            f"There is no read model {name!r}; there are {', '.join(sorted(projections.ALL))}."
+        )

@@ -30,10 +30,15 @@ def poison(application: Application, events: int = 2) -> str:
     meta = Meta(application.ids.fresh("cmd"), "test")
     execute(application.context, SignUp(user_id, "development", f"{user_id}@example.com"), meta)
     for _ in range(events):
-        loaded = application.store.load(FUTURE, FUTURE.stream(user_id))
-        meta = Meta(application.ids.fresh("cmd"), "tomorrow")
-        application.store.append([Append(loaded, [FromTomorrow(user_id)])], meta)
+        append_from_tomorrow(application, user_id)
     return user_id
+
+
+def append_from_tomorrow(application: Application, user_id: str) -> None:
+    """A commit to the user's credits that today's code cannot read."""
+    loaded = application.store.load(FUTURE, FUTURE.stream(user_id))
+    meta = Meta(application.ids.fresh("cmd"), "tomorrow")
+    application.store.append([Append(loaded, [FromTomorrow(user_id)])], meta)
 
 
 def park(application: Application, events: int = 2) -> str:

@@ -79,3 +79,14 @@ def test_denied_rows_name_the_table_of_the_read_models(
         problem = assert_problem(http.get(path), 503, "access_denied_by_aws")
         assert problem["action"] == "dynamodb:Query"
         assert problem["resource"] == f"table/{settings.read_models_table}"
+
+
+def test_denied_catalogues_and_pulses_name_the_operational_table(
+    under: Callable[[Rules], httpx.Client], settings: Settings
+) -> None:
+    http = under([*ALL, ("Deny", "dynamodb:GetItem")])
+    Document(http).watch(http)
+    for path in ("/v1/jobs", "/v1/usage"):
+        problem = assert_problem(http.get(path), 503, "access_denied_by_aws")
+        assert problem["action"] == "dynamodb:GetItem"
+        assert problem["resource"] == f"table/{settings.operations_table}"
