@@ -15,26 +15,20 @@ command runs and no message is sent, so a rebuild fires nothing.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from msgspec import Struct
 
-from domain.errors import Conflict, Unavailable
+from domain.errors import Conflict
 from projections.catch_up import Reading
+from projections.crew import Crew
 from projections.generations import Catalogue, advance, begin, first, flip, held, released
 from projections.projection import Projection
 from projections.proof import Comparison, Proof
 from projections.sweeping import Stuck, Swept, Target, sweep
 
-T = TypeVar("T")
-
-BEAT_MS = 2000
-# A throttled or absent table: a segment is begun again so often before the rebuild gives up.
-SEGMENT_TRIES = 6
 _UPDATE_TRIES = 20
 
 
@@ -58,10 +52,6 @@ class Report(Struct):
     proof: Proof
     resumed: bool
     flipped: bool = False
-
-
-class Stopped(Exception):
-    """The rebuild was told to stop; it can go on later."""
 
 
 def update(
@@ -95,7 +85,6 @@ class Rebuild:
     progress: Callable[[Progress], None] = lambda _: None
     segments: int = 32
     workers: int = 8
-    _stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self, *, accept: bool = False) -> Report:
         """All steps. accept: flip in spite of unexpected differences.
@@ -118,8 +107,9 @@ class Rebuild:
         )  # fmt: skip
         self.progress(Progress("settle", 0, 1))
         self.settle()
-        self._fold(catalogue, report)
-        self._prove(old.number, report)
+        crew = Crew(self.workers, self.pause, self._beat)
+        self._fold(catalogue, report, crew)
+        self._prove(old.number, report, crew)
         if report.proof.unexpected and not accept:
             self._update(lambda c: released(c, self.owner))
             return report
@@ -136,7 +126,7 @@ class Rebuild:
 
         return self._update(start)
 
-    def _fold(self, catalogue: Catalogue, report: Report) -> None:
+    def _fold(self, catalogue: Catalogue, report: Report, crew: Crew) -> None:
         build = held(catalogue, self.owner)
         target = Target(self.projection, build.number, empty=True)
         total = self.reading.history.estimate()
@@ -146,14 +136,14 @@ class Rebuild:
             nonlocal scanned
             scanned += swept.scanned
             self.progress(Progress("fold", scanned, max(total, scanned)))
-            self._go_on()
+            crew.go_on()
 
         def segment(number: int) -> tuple[int, Swept]:
             return number, sweep((target,), self.reading, number, build.segments, heard)
 
         self.progress(Progress("fold", scanned, max(total, 1)))
         todo = [n for n in range(build.segments) if n not in build.done]
-        for number, swept in self._in_parallel(segment, todo):
+        for number, swept in crew.run(segment, todo):
             self._note(number, swept.streams)
             report.swept.add(swept)
         for stuck in report.swept.stuck:
@@ -162,7 +152,7 @@ class Rebuild:
     def _note(self, segment: int, streams: int) -> None:
         self._update(lambda c: advance(c, self.owner, self.now(), segment, streams))
 
-    def _prove(self, old: int, report: Report) -> None:
+    def _prove(self, old: int, report: Report, crew: Crew) -> None:
         comparison = Comparison(
             Target(self.projection, report.generation),
             Target(self.projection, old),
@@ -175,48 +165,18 @@ class Rebuild:
             nonlocal compared
             compared += proof.rows
             self.progress(Progress("prove", compared, max(report.swept.streams, compared)))
-            self._go_on()
+            crew.go_on()
 
         self.progress(Progress("prove", 0, max(report.swept.streams, 1)))
 
         def segment(number: int) -> Proof:
             return comparison.run(number, self.segments, heard)
 
-        for proof in self._in_parallel(segment, list(range(self.segments))):
+        for proof in crew.run(segment, range(self.segments)):
             report.proof.add(proof)
 
-    def _in_parallel(self, work: Callable[[int], T], numbers: list[int]) -> Iterable[T]:
-        """Work on segments in threads, with a sign of life every other second."""
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="rebuild")
-        try:
-            running: set[Future[T]] = {pool.submit(self._tried, work, n) for n in numbers}
-            beat = self.now()
-            while running:
-                ended, running = wait(running, BEAT_MS / 1000, FIRST_COMPLETED)
-                if self.now() - beat >= BEAT_MS:
-                    self._update(lambda c: advance(c, self.owner, self.now()))
-                    beat = self.now()
-                for future in ended:
-                    yield future.result()
-        except BaseException:
-            self._stop.set()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _tried(self, work: Callable[[int], T], number: int) -> T:
-        for attempt in range(SEGMENT_TRIES):
-            try:
-                return work(number)
-            except Unavailable:
-                if attempt == SEGMENT_TRIES - 1:
-                    raise
-                self.pause(0.5 * 2**attempt)
-        raise AssertionError("unreachable")
-
-    def _go_on(self) -> None:
-        if self._stop.is_set():
-            raise Stopped
+    def _beat(self) -> None:
+        self._update(lambda c: advance(c, self.owner, self.now()))
 
     def _update(self, change: Callable[[Catalogue], Catalogue]) -> Catalogue:
         return update(self.reading, self.projection, change)

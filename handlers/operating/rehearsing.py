@@ -9,12 +9,12 @@ from typing import Any
 from msgspec import Struct, field
 
 from handlers.operating.rebuilding import SEGMENTS, WORKERS, paced
-from handlers.operating.segments import Crew
 from infra.bootstrap import Application
 from infra.metering import Units
 from infra.pacing import Pace, PacedRows
 from projections.catch_up import Reading
 from projections.checking import Check, Checked
+from projections.crew import Crew
 from projections.generations import Catalogue, first
 from projections.ports import HEAD
 from projections.projection import Projection

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from domain.commit import Commit
 from domain.errors import Unavailable
-from handlers.operating.segments import Crew
 from infra.bus import Bus
+from projections.crew import Crew
 from projections.doorbell import Doorbell, ring
 from projections.ports import History
 

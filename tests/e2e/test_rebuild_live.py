@@ -24,6 +24,7 @@ from infra.pacing import Pace
 from infra.settings import from_environment
 from projections import CREDITS_VIEW
 from projections.checking import Check
+from projections.crew import Crew
 from projections.proof import Proof
 from projections.query import at_least
 from projections.rebuild import Report
@@ -138,7 +139,8 @@ def test_the_building_generation_follows_by_the_projector_alone(
     assert catalogue.building is not None
     number = catalogue.building.number
     settle()
-    rebuild._fold(catalogue, Report("credits", number, 1, 1, 1, Swept(), Proof(), resumed=False))
+    report = Report("credits", number, 1, 1, 1, Swept(), Proof(), resumed=False)
+    rebuild._fold(catalogue, report, Crew(4))
     versions = {user: grant(application, user) for user in users}
     until_level(application, number, versions)
     until_level(application, catalogue.live.number, versions)

@@ -99,16 +99,16 @@ def _run(
     display: Display,
     data: Path,
 ) -> Rebuilt:
-    from handlers.operating.rebuilding import assemble
+    from handlers.operating.rebuilding import assemble, has_ended
+    from projections.generations import LEASE_MS
 
     spending = pace(throttle)
     before = parts.operating.generations.catalogue(projection.name)
-    folded = len(before.build.done) if before and before.build else 0
-    if folded and before and before.build:
-        display.fact(
-            "Going on", f"{projection.name}@{before.build.number}: {folded} of "
-            f"{before.build.segments} parts were folded by an earlier run",
-        )  # fmt: skip
+    build = before.build if before else None
+    folded = len(build.done) if build else 0
+    if build and folded and (has_ended(build.owner) or parts.clock.now() - build.beat >= LEASE_MS):
+        what = f"{folded} of {build.segments} parts were folded by an earlier run"
+        display.fact("Going on", f"{projection.name}@{build.number}: {what}")
     began, cpu = time.monotonic(), time.process_time()
     with Phases(display) as phases:
         work = assemble(parts, projection, spending, phases, segments=segments, workers=workers)

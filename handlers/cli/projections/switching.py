@@ -98,7 +98,7 @@ def _sweep(
     display: terminal.Display,
 ) -> Swept:
     from handlers.operating.rebuilding import paced as metered
-    from handlers.operating.segments import Crew
+    from projections.crew import Crew
     from projections.rebuild import Progress
     from projections.sweeping import Swept, Target, sweep
 

@@ -94,8 +94,8 @@ def _run(
     display: Display,
 ) -> Verified:
     from handlers.operating.rebuilding import paced as metered
-    from handlers.operating.segments import Crew
     from projections.checking import Check, Checked, pick
+    from projections.crew import Crew
     from projections.rebuild import Progress
     from projections.sweeping import Target
 

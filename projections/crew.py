@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from domain.errors import Unavailable
-from projections.rebuild import SEGMENT_TRIES
 
 T = TypeVar("T")
+
+# A throttled or absent table: a segment is begun again so often before the work gives up.
+SEGMENT_TRIES = 6
+TICK_SECONDS = 2.0
 
 
 class Stopped(Exception):
@@ -19,20 +22,32 @@ class Stopped(Exception):
 
 
 class Crew:
-    """So many threads. A segment whose tables do not answer is begun again a few times."""
+    """So many threads. tick: called every TICK_SECONDS or so by whoever waits for them."""
 
-    def __init__(self, workers: int, pause: Callable[[float], object] = time.sleep) -> None:
+    def __init__(
+        self,
+        workers: int,
+        pause: Callable[[float], object] = time.sleep,
+        tick: Callable[[], object] = lambda: None,
+    ) -> None:
         self._workers = workers
         self._pause = pause
+        self._tick = tick
         self._stop = threading.Event()
 
     def run(self, work: Callable[[int], T], numbers: Iterable[int]) -> Iterator[T]:
         """What ``work`` gives for each number, as they end. Raises Unavailable."""
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="segment")
         try:
-            futures = [pool.submit(self._tried, work, number) for number in numbers]
-            for future in as_completed(futures):
-                yield future.result()
+            running = {pool.submit(self._tried, work, number) for number in numbers}
+            ticked = time.monotonic()
+            while running:
+                ended, running = wait(running, TICK_SECONDS, FIRST_COMPLETED)
+                if time.monotonic() - ticked >= TICK_SECONDS:
+                    self._tick()
+                    ticked = time.monotonic()
+                for future in ended:
+                    yield future.result()
         except BaseException:
             self._stop.set()
             raise
