@@ -99,7 +99,7 @@ class Comparison:
         commits = list(self._reading.history.read(name))
         at_live = folded_upto(self._new, name, commits, live.version)
         found = compare(at_live, live, self._lines(self._live, name))
-        if new.version < live.version:
+        if new.version < live.version and at_live.stuck is None:
             found.append(Difference(name, HEAD, "version", new.version, live.version))
         return found
 

@@ -18,6 +18,7 @@ from handlers.cli.words import command_line, counted
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from handlers.operating.holding import Held
     from handlers.operating.overview import OpenJob, Operations
     from infra.bootstrap import Application
 
@@ -28,29 +29,23 @@ class Snapshot(Struct, frozen=True):
     """Everything at one moment."""
 
     operations: Operations
-    paused: list[switches.Shut]
+    paused: list[Held]
 
 
 def take(parts: Application) -> Snapshot:
     """Raises Unavailable, NoStack."""
+    from handlers.operating.holding import held
     from handlers.operating.overview import operations
 
-    return Snapshot(operations(parts), switches.shut(parts))
-
-
-def is_well(snapshot: Snapshot) -> bool:
-    """Whether nothing needs a hand."""
-    now = snapshot.operations
-    return not (now.stuck or snapshot.paused or not now.health.projector.alive) and not any(
-        p.parked or p.needs_rebuild or p.rebuild for p in now.health.projections
-    )
+    return Snapshot(operations(parts), held(parts))
 
 
 def draw(snapshot: Snapshot, console: Console, data: Path) -> None:
     """What one looks at first on top; what to do at the bottom."""
     now = snapshot.operations
     display = Display(console)
-    well = is_well(snapshot)
+    advice = [*listing.advice(now.health, data), *_advice(now, data)]
+    well = not advice and not snapshot.paused
     word = "everything is as it should be" if well else "something needs a hand, see below"
     display.fact("Now", f"{stamp(now.time)[11:19]}{GLUE}UTC, {word}", "green" if well else "yellow")
     projector = now.health.projector
@@ -71,7 +66,6 @@ def draw(snapshot: Snapshot, console: Console, data: Path) -> None:
     if snapshot.paused:
         display.blank()
         switches.table(snapshot.paused).draw(console)
-    advice = [*listing.advice(now.health, data), *_advice(now, data)]
     if advice:
         display.blank()
     for line in advice:
