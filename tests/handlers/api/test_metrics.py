@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.httpsession import URLLib3Session
 from prometheus_client.parser import text_string_to_metric_families
 
 import projections
@@ -127,3 +128,20 @@ def test_failures_are_counted_once_a_minute_and_never_over_midnight(
     seconds[0] = 61
     scrapes.text()
     assert counted == [["2026-11-23"], ["2026-11-24"], ["2026-11-24"]]
+
+
+def test_a_scrape_costs_few_calls(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    scrapes = scraping.Scrapes(served.application)
+    scrapes.text()
+    running = scrapes.text().decode().split('jobs_open{status="running"} ')[1].partition("\n")[0]
+    calls: list[str] = []
+    send = URLLib3Session.send
+
+    def counting(session: URLLib3Session, request: Any) -> Any:
+        calls.append(request.url)
+        return send(session, request)
+
+    monkeypatch.setattr(URLLib3Session, "send", counting)
+    scrapes.text()
+    # As the module says, and now and then the switches and a catalogue that is no longer fresh.
+    assert 23 <= len(calls) - float(running) <= 26, calls
