@@ -32,7 +32,7 @@ USERS = 8
 """Users who separate song after song, each on a thread of its own. Few: a late crowd would have
 the emulator to itself, and the relay and the projector, one call at a time, would starve."""
 EVERY = 5
-WATCH_SECONDS = 0.02
+WATCH_SECONDS = 0.05
 PATIENCE_SECONDS = 60.0
 
 

@@ -75,7 +75,8 @@ class Tail:
                         continue  # the same records again
                     if records:
                         position = records[-1]["dynamodb"]["SequenceNumber"]
-                    else:
+                    if len(records) < MOST:
+                        # Also after a few: under load they gather, and one call takes ten.
                         await asyncio.sleep(IDLE_SECONDS)
                     iterator = answer.get("NextShardIterator")
                 return  # the shard is closed and read to its end

@@ -71,6 +71,7 @@ def main() -> None:
 def _heal(healing: Healing) -> None:
     healing.answer_dead()
     healing.resumed()
+    healing.flipped()
     healing.nightly()
 
 

@@ -1,4 +1,4 @@
-"""Rows that fell behind: every night all of them, at once those of a resumed projection.
+"""Rows that fell behind: every night all of them, soon those of a resumed or flipped projection.
 
 A message that was lost for good leaves a row behind until its stream moves again; a sweep over
 all heads finds it. Doorbells in the projector's dead-letter queue are answered here too.
@@ -73,6 +73,22 @@ class Healing:
         self.operations.note_swept("night", now)
         # A store that has just come up was swept when it did.
         return self.heal() if last else None
+
+    def flipped(self) -> list[str]:
+        """Heal the projections whose live generation is a new one; which they are.
+
+        One that was kept, and is live again, was perhaps not written to meanwhile; and a process
+        that was frozen during a rebuild may have written to the old generation alone.
+        """
+        names = []
+        for name, projection in self.projections.items():
+            flipped = noted(projection, self.reading).live.flipped
+            settled = flipped + _SETTLE_MS <= self.clock.now()
+            if settled and flipped > self.operations.swept(f"flip#{name}"):
+                self.heal([name])
+                self.operations.note_swept(f"flip#{name}", flipped)
+                names.append(name)
+        return names
 
     def resumed(self) -> list[str]:
         """Heal the projections that were resumed since the last call; which they were."""

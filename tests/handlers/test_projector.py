@@ -29,10 +29,11 @@ from infra.operations import Parked
 from projections import CREDITS_VIEW
 from projections.doorbell import Doorbell, envelope, ring
 from projections.folding import ReadModelStuck
-from projections.generations import begin
+from projections.generations import begin, flip
 from projections.projection import Projection
 from projections.query import at_least, latest
 from projections.rebuild import update
+from projections.switching import roll_back
 
 
 class FromTomorrow(Event, frozen=True):
@@ -248,6 +249,24 @@ def test_the_night_heals_a_lost_last_message(application: Application, healing: 
     assert swept.written >= 1
     assert version(application, "ann") == 1
     assert night.nightly() is None
+
+
+def test_a_generation_that_is_live_again_is_healed(
+    application: Application, healing: Healing
+) -> None:
+    """One that other code had built was not written to while it was kept."""
+    assert healing.flipped() == []
+    update(application.operating, CREDITS_VIEW, lambda c: begin(c, 7, "somebody", 0, 4))
+    update(application.operating, CREDITS_VIEW, lambda c: flip(c, "somebody", 1))
+    assert replace(healing, clock=_Later(application, 6000)).flipped() == ["credits"]
+    sign_up(application, "ann")
+    assert version(application, "ann", 1) == 0
+    roll_back(CREDITS_VIEW, application.operating, application.clock.now())
+    assert healing.flipped() == []  # projectors may still go by the catalogue before
+    later = replace(healing, clock=_Later(application, 6000))
+    assert later.flipped() == ["credits"]
+    assert version(application, "ann", 1) == 1
+    assert later.flipped() == []
 
 
 def test_the_night_heals_every_generation_that_is_written(
