@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import msgspec
 import pytest
+import structlog
 
 from handlers.cli import cli
 from handlers.cli.outcome import FAILED, run
@@ -41,6 +43,15 @@ def test_a_command_names_what_to_grant(
     assert (problem["action"], problem["resource"]) == ("dynamodb:Query", table)
 
 
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Logging as it was before: a later test's lines must not go to this one's closed stderr."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+@pytest.mark.usefixtures("own_logging")
 def test_a_relay_that_may_not_start_says_why(
     powerless: Application, capsys: pytest.CaptureFixture[str]
 ) -> None:
