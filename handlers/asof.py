@@ -19,18 +19,26 @@ FORMATS = (
 
 
 def parse(text: str, now: int) -> int:
-    """Epoch milliseconds. Raises ValueError or OverflowError.
+    """Epoch milliseconds. Raises ValueError, also for what is before 1970 or after 9999.
 
     An ISO 8601 time (UTC unless it says otherwise), a date (its end, as on a statement),
     ``now``, or how long ago: ``90s``, ``5m``, ``2h``, ``1d``.
     """
-    text = text.strip()
+    try:
+        moment = _parsed(text.strip(), now)
+        if moment >= 0:
+            stamp(moment)  # no calendar has what cannot be shown
+            return moment
+    except OverflowError:
+        pass
+    raise ValueError(f"{text!r} is before 1970 or after 9999.")
+
+
+def _parsed(text: str, now: int) -> int:
     if text == "now":
         return now
     if ago := _AGO.fullmatch(text):
-        then = now - int(ago[1]) * _SECONDS[ago[2]] * 1000
-        stamp(then)  # raises for what no calendar has
-        return then
+        return now - int(ago[1]) * _SECONDS[ago[2]] * 1000
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -108,7 +108,7 @@ def _time(text: str | None, now: int) -> int | None:
         return None
     try:
         return parse(text, now)
-    except (ValueError, OverflowError):
+    except ValueError:
         detail = f"Write {FORMATS}."
         raise Invalid(
             f"{text!r} is no time. {detail}", errors=[{"parameter": "as_of", "detail": detail}]

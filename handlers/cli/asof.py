@@ -30,7 +30,7 @@ class Moment(click.ParamType[int]):
             text += "T00:00:00Z"
         try:
             return parse(text, time.time_ns() // 1_000_000)
-        except (ValueError, OverflowError):
+        except ValueError:
             self.fail(f"{value!r} is no time; write {FORMATS}.", param, ctx)
 
 

@@ -110,7 +110,8 @@ def test_a_stream_as_of_a_time(admin: Person, served: Served) -> None:
     place = f"/v1/admin/streams/{stream}"
     problem = assert_problem(admin.http.get(place, params={"as_of": "1h"}), 404, "not_found")
     assert "begins at" in problem["detail"]
-    for wrong in ("yesterday", "999999999d"):
+    far = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1969-12-31", "99999d")
+    for wrong in ("yesterday", "999999999d", *far):
         refused = admin.http.get(place, params={"as_of": wrong})
         assert assert_problem(refused, 422, "invalid_request")["errors"][0]["parameter"] == "as_of"
     both = admin.http.get(place, params={"as_of": "now", "version": 1})

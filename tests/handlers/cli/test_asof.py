@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from domain.commit import Commit
-from handlers.asof import parse, upto
+from handlers.asof import parse, stamp, upto
 
 NOW = 1_795_450_000_000  # 2026-11-23T16:06:40Z
 
@@ -29,11 +29,21 @@ def test_a_time_can_be_said_in_several_ways(text: str, expected: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "5", "5 weeks", "2026-13-01", "2026-11-23T99", "999999999d"]
-)
+    "text",
+    [
+        "", "yesterday", "5", "5 weeks", "2026-13-01", "2026-11-23T99", "999999999d", "99999d",
+        "1969-12-31T23:59:59.999Z", "1970-01-01T00:00:00+01:00", "0001-01-01",
+        "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59.9999999",
+    ],
+)  # fmt: skip
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse(text, NOW)
+
+
+def test_the_first_and_the_last_moment() -> None:
+    assert parse("1970-01-01T00:00:00Z", NOW) == 0
+    assert stamp(parse("9999-12-31", NOW)).startswith("9999-12-31T23:59:59.99")
 
 
 def test_a_stream_as_of_a_time_ends_with_the_commit_made_then() -> None:
