@@ -11,6 +11,9 @@ from commands.ports import Clock, EventStore
 from domain.controls import CONTROLS, STREAM, ControlsState
 from domain.errors import SplitSoundError
 
+# What was read longer ago does not count as known (see recent).
+RECENT_MS = 5000
+
 
 class CachedSwitchboard:
     """A Switchboard over the event store; safe to share between threads.
@@ -28,6 +31,7 @@ class CachedSwitchboard:
         self._log = log or structlog.get_logger(component="switchboard")
         self._state: ControlsState | None = None
         self._asked = 0
+        self._read_at: int | None = None
         self._reading = threading.Lock()
 
     def state(self) -> ControlsState:
@@ -45,13 +49,24 @@ class CachedSwitchboard:
         finally:
             self._reading.release()
 
+    def recent(self) -> bool:
+        """Whether the state was really read within 5 s, so that a change before is in it.
+
+        It speaks of the state that is asked for after it: another thread may just have read.
+        """
+        read = self._read_at
+        return read is not None and 0 <= self._clock.now() - read < RECENT_MS
+
     def _is_fresh(self) -> bool:
         # A clock that was set back makes nothing fresh for longer.
         return 0 <= self._clock.now() - self._asked < self._patience
 
     def _read(self) -> None:
+        begun = self._clock.now()
         try:
+            # The state first: whoever sees the time must see the state that goes with it.
             self._state = self._store.load(CONTROLS, STREAM).state
+            self._read_at = begun
         except SplitSoundError as error:
             self._log.warning("switches not read", error=error.detail)
             self._state = self._state or ControlsState()

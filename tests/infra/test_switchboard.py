@@ -110,3 +110,26 @@ def test_threads_share_one_read_and_do_not_wait_for_it(
         world.store.gate.set()
         assert reader.result(5).paused == {}
     assert world.store.loads == 1
+
+
+def test_it_says_whether_it_was_really_read_lately(world: World, board: CachedSwitchboard) -> None:
+    assert not board.recent(), "never read"
+    world.store.down = True
+    board.state()
+    assert not board.recent(), "asked, and not answered"
+    world.store.down = False
+    world.clock.time += 2000
+    board.state()
+    assert board.recent()
+    world.store.down = True
+    world.clock.time += 4999
+    board.state()
+    assert board.recent()
+    world.clock.time += 1
+    board.state()
+    assert not board.recent(), "another try is no answer"
+    world.clock.time -= 60_000
+    assert not board.recent(), "nor is what a clock set back would make new"
+    world.store.down = False
+    board.state()
+    assert board.recent()
