@@ -1,7 +1,7 @@
 """Count the request units that long work spends, and hold it to a rate.
 
 A rebuild reads and writes as fast as it may, and the tables serve users meanwhile. Units are
-computed from item sizes by AWS's rules, as in metering.py; whoever is ahead of the rate sleeps.
+computed from item sizes by AWS's rules, as in metering.py; whoever is ahead of the rate waits.
 """
 
 from __future__ import annotations
@@ -20,34 +20,45 @@ Between = tuple[str, str] | None
 
 
 class Pace:
-    """reads, writes: units per second, 0 for as many as there are. Safe to share by threads."""
+    """reads, writes: units per second, 0 for as many as there are. Safe to share by threads.
+
+    pause: waits so many seconds; unless told, a wait that ``release`` ends.
+    """
 
     def __init__(
         self,
         reads: float = 0,
         writes: float = 0,
         timer: Callable[[], float] = time.monotonic,
-        pause: Callable[[float], object] = time.sleep,
+        pause: Callable[[float], object] | None = None,
     ) -> None:
         self.spent = Units()
         self._rates = Units(reads, writes)
-        self._timer, self._pause = timer, pause
+        self._released = threading.Event()
+        self._timer, self._pause = timer, pause or self._released.wait
         self._lock = threading.Lock()
         self._due = Units(timer(), timer())  # when what was spent so far may have been spent
 
     def spend(self, reads: float = 0, writes: float = 0) -> None:
-        """So much was spent; returns once the rate allows more."""
+        """So much was spent; returns once the rate of what was spent allows more."""
         with self._lock:
             now = self._timer()
             self.spent.reads += reads
             self.spent.writes += writes
-            if self._rates.reads:
+            until = now
+            # Each waits for its own kind: reads that waited for writers would leave units unused.
+            if reads and self._rates.reads:
                 self._due.reads = max(self._due.reads, now) + reads / self._rates.reads
-            if self._rates.writes:
+                until = self._due.reads
+            if writes and self._rates.writes:
                 self._due.writes = max(self._due.writes, now) + writes / self._rates.writes
-            wait = max(self._due.reads, self._due.writes) - now
-        if wait > 0:
-            self._pause(wait)
+                until = max(until, self._due.writes)
+        if until > now and not self._released.is_set():
+            self._pause(until - now)
+
+    def release(self) -> None:
+        """Nobody waits any more, now or later; what is spent is still counted."""
+        self._released.set()
 
 
 class PacedRows:

@@ -22,18 +22,24 @@ class Stopped(Exception):
 
 
 class Crew:
-    """So many threads. tick: called every TICK_SECONDS or so by whoever waits for them."""
+    """So many threads. tick: called every TICK_SECONDS or so by whoever waits for them.
+
+    pause: waits so many seconds before a segment is begun again; unless told, a wait that ends
+    when the work stops. stopped: called when it stops early, to end other waits of the work.
+    """
 
     def __init__(
         self,
         workers: int,
-        pause: Callable[[float], object] = time.sleep,
+        pause: Callable[[float], object] | None = None,
         tick: Callable[[], object] = lambda: None,
+        stopped: Callable[[], object] = lambda: None,
     ) -> None:
         self._workers = workers
-        self._pause = pause
-        self._tick = tick
         self._stop = threading.Event()
+        self._pause = pause or self._stop.wait
+        self._tick = tick
+        self._stopped = stopped
 
     def run(self, work: Callable[[int], T], numbers: Iterable[int]) -> Iterator[T]:
         """What ``work`` gives for each number, as they end. Raises Unavailable."""
@@ -50,6 +56,7 @@ class Crew:
                     yield future.result()
         except BaseException:
             self._stop.set()
+            self._stopped()
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -57,7 +57,7 @@ def rehearse(
     catalogue = reading.generations.catalogue(projection.name) or first(projection.version)
     return _Rehearsing(
         projection, reading, PacedRows(application.rows, pace), catalogue, application.clock.now
-    ).run(Crew(workers), segments, pace, progress)
+    ).run(Crew(workers, stopped=pace.release), segments, pace, progress)
 
 
 class _Rehearsing:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
 from handlers.operating.rebuilding import paced
@@ -34,6 +37,34 @@ def test_whoever_is_ahead_of_the_rate_waits() -> None:
     pace.spend(writes=5)
     assert watch.time == pytest.approx(107.0)
     assert (pace.spent.reads, pace.spent.writes) == (20, 25)
+
+
+def test_reads_do_not_wait_for_writers_nor_writes_for_readers() -> None:
+    waits: list[float] = []
+    pace = Pace(reads=10, writes=5, timer=lambda: 0.0, pause=waits.append)
+    pace.spend(writes=50)
+    pace.spend(reads=1)
+    pace.spend(writes=5)
+    pace.spend(reads=1, writes=5)
+    assert waits == pytest.approx([10, 0.1, 11, 12])
+    pace.spend()
+    assert len(waits) == 4, "who spent nothing owes nothing"
+
+
+def test_a_release_ends_every_wait_and_all_pacing() -> None:
+    pace = Pace(writes=1)
+    waiters = [threading.Thread(target=lambda: pace.spend(writes=60)) for _ in range(4)]
+    for waiter in waiters:
+        waiter.start()
+    waiters[0].join(0.2)
+    assert all(w.is_alive() for w in waiters)
+    began = time.monotonic()
+    pace.release()
+    for waiter in waiters:
+        waiter.join(5)
+    pace.spend(writes=60)
+    assert time.monotonic() - began < 2
+    assert pace.spent.writes == 300, "it is counted all the same"
 
 
 def test_without_a_rate_nobody_waits() -> None:

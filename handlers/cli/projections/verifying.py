@@ -99,7 +99,7 @@ def _run(
     from projections.rebuild import Progress
     from projections.sweeping import Target
 
-    reading, crew = metered(parts, spending), Crew(workers)
+    reading, crew = metered(parts, spending), Crew(workers, stopped=spending.release)
     number = reading.generations.live(projection.name)
     check = Check(Target(projection, number), reading, parts.clock.now, repair=repair)
     chosen = list(range(segments))
