@@ -102,9 +102,9 @@ def _sweep(
     from projections.rebuild import Progress
     from projections.sweeping import Swept, Target, sweep
 
-    reading = metered(parts, pace(throttle))
-    crew, total, swept = Crew(workers), reading.history.estimate(), Swept()
-    scanned = 0
+    spending = pace(throttle)
+    reading, crew = metered(parts, spending), Crew(workers, stopped=spending.release)
+    total, swept, scanned = reading.history.estimate(), Swept(), 0
     with Phases(display) as phases:
 
         def heard(part: Swept) -> None:
@@ -141,23 +141,30 @@ def _healed(swept: Swept) -> str:
 
 
 class Dropped(Struct, frozen=True):
-    """One generation that is gone."""
+    """One generation that is gone. rows, parked: rows, and notes of streams, that were deleted."""
 
     generation: int
     state: str
     rows: int
+    parked: int
 
 
 @click.command("drop")
 @click.argument("name")
-@click.option("--generation", type=int, metavar="N", help="Only that one, also if unfinished.")
+@click.option(
+    "--generation",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Only that one, also if unfinished or gone.",
+)
 @json_option
 @data_option
 def drop(name: str, generation: int | None, as_json: bool, data: Path) -> None:
     """Delete generations of NAME that nobody reads: all that are kept or half dropped.
 
     The live one is never deleted. Killed half-way, the same command goes on. A generation that
-    is still being built is only dropped when it is named.
+    is still being built is only dropped when it is named. So is one that is gone already: rows
+    that a frozen process left in it when it went on are deleted.
     """
     from handlers.operating.rebuilding import settle
     from projections.generations import DROPPING, KEPT, first
@@ -166,20 +173,31 @@ def drop(name: str, generation: int | None, as_json: bool, data: Path) -> None:
     projection, parts = named(name), application(data)
     display = terminal.display(as_json)
     catalogue = parts.operating.generations.catalogue(name) or first(projection.version)
-    chosen = [
-        catalogue.find(g.number)
-        for g in catalogue.generations
-        if (g.state in (KEPT, DROPPING) if generation is None else g.number == generation)
-    ]
+    known = {g.number: g.state for g in catalogue.generations}
+    chosen = [n for n, state in known.items() if state in (KEPT, DROPPING)]
     if generation is not None:
-        chosen = [catalogue.find(generation)]
+        chosen = [generation]
     dropped = []
-    for each in chosen:
-        with display.waiting("Drop", f"{name}@{each.number}, once nobody writes to it"):
-            rows = delete(projection, parts.operating, each.number, settle)
-        dropped.append(Dropped(each.number, each.state, rows))
-        display.fact("Dropped", f"{name}@{each.number} ({each.state}): {counted(rows, 'row')}")
+    for number in chosen:
+        with display.waiting("Drop", f"{name}@{number}, once nobody writes to it"):
+            rows = delete(projection, parts.operating, number, settle)
+            released = _released(parts, name, number)
+        dropped.append(Dropped(number, known.get(number, "gone"), rows, released))
+        display.fact("Dropped", _told(name, dropped[-1]))
     if not chosen:
         display.fact("Nothing", f"{name} has no generation but {name}@{catalogue.live.number}")
     if as_json:
         terminal.emit({"name": name, "live": catalogue.live.number, "dropped": dropped})
+
+
+def _released(parts: Application, name: str, number: int) -> int:
+    """Forget which streams waited in a generation that is gone; how many did."""
+    waiting = list(parts.parked.list(name, number))
+    for parked in waiting:
+        parts.parked.release(parked)
+    return len(waiting)
+
+
+def _told(name: str, dropped: Dropped) -> str:
+    text = f"{name}@{dropped.generation} ({dropped.state}): {counted(dropped.rows, 'row')}"
+    return text + (f", {counted(dropped.parked, 'parked stream')}" if dropped.parked else "")

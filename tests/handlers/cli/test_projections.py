@@ -16,9 +16,11 @@ from domain.aggregate import Recorded
 from handlers.operating import rebuilding
 from infra.bootstrap import Application
 from projections import JOBS_VIEW
+from projections.folding import ReadModelStuck
 from projections.generations import Build, Generation
 from projections.jobs import JobView, apply
 from projections.leveling import level
+from projections.sweeping import Stuck, Target
 from tests.handlers.cli.operators import Done, do, some_work, splitsound
 
 Shell = Callable[..., Done]
@@ -87,6 +89,24 @@ def test_a_rebuild_proves_and_switches_and_can_be_undone(shell: Shell) -> None:
     assert "credits has no generation but credits@2" in shell("projections", "drop", "credits").out
     refused = shell("projections", "drop", "credits", "--generation", "2")
     assert (refused.code, "is live" in refused.err) == (1, True)
+
+
+def park(application: Application, number: int) -> None:
+    """A stream of the jobs waits in that generation."""
+    error = ReadModelStuck("jobs", "job-job_1", 2, KeyError("grant"))
+    stuck = Stuck(Target(JOBS_VIEW, number), "job-job_1", error)
+    application.parked.park_stuck(stuck, application.clock.now())
+
+
+def test_a_dropped_generation_leaves_no_parked_streams(
+    shell: Shell, application: Application
+) -> None:
+    shell("projections", "rebuild", "jobs")
+    for number in (1, 2):
+        park(application, number)
+    dropped = shell("projections", "drop", "jobs")
+    assert "jobs@1 (kept): 3 rows, 1 parked stream" in dropped.out
+    assert [p.number for p in application.parked.list("jobs")] == [2]
 
 
 def test_a_dry_run_writes_nothing_and_says_what_would_change(
