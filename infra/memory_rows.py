@@ -23,12 +23,16 @@ class MemoryRows:
         found = {s: self.rows.get((generation, s, HEAD)) for s in streams}
         return {s: row for s, row in found.items() if row}
 
-    def write(self, head: Row, lines: Sequence[Row], expected: int) -> bool:
+    def write(
+        self, head: Row, lines: Sequence[Row], expected: int, mends: int | None = None
+    ) -> bool:
         """See Rows."""
         for row in lines:
             self.rows[row.generation, row.stream, row.key] = row
         now = self.head(head.generation, head.stream)
         if (now.version if now else 0) != expected:
+            return False
+        if now and now.mends != (head.mends if mends is None else mends):
             return False
         self.rows[head.generation, head.stream, head.key] = head
         return True

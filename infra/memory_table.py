@@ -52,6 +52,15 @@ class MemoryTable(OperationalTable):
             self._items[pk, sk] = (msgspec.json.encode(value), 0)
         return True
 
+    def delete_if(self, pk: str, sk: str, value: object) -> bool:
+        """See OperationalTable."""
+        with self._lock:
+            found = self._items.get((pk, sk))
+            if found and found[0] != msgspec.json.encode(value):
+                return False
+            self._items.pop((pk, sk), None)
+        return True
+
     def delete(self, pk: str, sk: str) -> None:
         """See OperationalTable."""
         self._items.pop((pk, sk), None)

@@ -81,9 +81,11 @@ class PacedRows:
         self._pace.spend(reads=units + len(streams) - len(found))
         return found
 
-    def write(self, head: Row, lines: Sequence[Row], expected: int) -> bool:
+    def write(
+        self, head: Row, lines: Sequence[Row], expected: int, mends: int | None = None
+    ) -> bool:
         """See Rows. A write whose condition failed is paid for too."""
-        written = self._rows.write(head, lines, expected)
+        written = self._rows.write(head, lines, expected, mends)
         self._pace.spend(writes=sum(map(self.write_units, [head, *lines])))
         return written
 

@@ -46,6 +46,7 @@ class _Row(Model):
     owner = UnicodeAttribute(null=True)
     sort = UnicodeAttribute(null=True)
     status = UnicodeAttribute(null=True)
+    mends = NumberAttribute(null=True)
     by_owner: _ByOwner
     by_status: _ByStatus
 
@@ -82,10 +83,14 @@ class DynamoDBRows:
             raise self._unavailable(error) from error
         return {row.stream: row for row in found}
 
-    def write(self, head: Row, lines: Sequence[Row], expected: int) -> bool:
+    def write(
+        self, head: Row, lines: Sequence[Row], expected: int, mends: int | None = None
+    ) -> bool:
         """See Rows."""
         model = self._model
-        free = model.pk.does_not_exist() if expected == 0 else model.v == expected
+        standing = head.mends if mends is None else mends
+        mended = model.mends == standing if standing else model.mends.does_not_exist()
+        free = model.pk.does_not_exist() if expected == 0 else (model.v == expected) & mended
         try:
             with model.batch_write() as batch:
                 for row in lines:
@@ -181,7 +186,8 @@ class DynamoDBRows:
             "status": _indexed(row.generation, row.status) if row.status else "",
         }
         item = {name: {"S": text} for name, text in texts.items() if text}
-        return item_size(item | {"v": {"N": str(row.version)}})
+        numbers = {"v": row.version, "mends": row.mends}
+        return item_size(item | {n: {"N": str(v)} for n, v in numbers.items() if v})
 
     def _items(self, generation: str, segment: int, segments: int) -> Any:
         return self._model.scan(
@@ -208,6 +214,7 @@ class DynamoDBRows:
             owner=_indexed(row.generation, row.owner) if row.owner else None,
             sort=row.sort or None,
             status=_indexed(row.generation, row.status) if row.status else None,
+            mends=row.mends or None,
         )
 
 
@@ -222,6 +229,7 @@ def _from_item(item: Any) -> Row:
         owner=_bare(item.owner) or "",
         sort=item.sort or "",
         status=_bare(item.status),
+        mends=int(item.mends or 0),
     )
 
 

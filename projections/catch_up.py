@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from domain.errors import Conflict, Unavailable
 from projections.doorbell import Doorbell
@@ -66,7 +67,7 @@ def catch_up(
         reached = folded.head.version if folded.head else version
         if folded.stuck is None and reached < ring:
             raise Unavailable(f"{stream} rang for version {ring} and the store has {reached}.")
-        if _written(reading, folded, version, heads):
+        if _written(reading, folded, head, heads):
             return reached
     raise Conflict(f"Other projectors kept writing {stream} in {generation}.")
 
@@ -81,9 +82,14 @@ def anew(projection: Projection[Any], stream: str, reading: Reading, number: int
         head = reading.rows.head(generation, stream)
         folded = _folded(projection, generation, stream, reading, None, None)
         if folded.head is None:
+            if folded.stuck:
+                raise folded.stuck
             return 0
-        if _written(reading, folded, head.version if head else 0, None):
-            return folded.head.version
+        if head:
+            # Whoever remembers the head before must not build on it.
+            folded = replace(folded, head=replace(folded.head, mends=head.mends + 1))
+        if _written(reading, folded, head, None):
+            return folded.head.version if folded.head else 0
     raise Conflict(f"Other projectors kept writing {stream} in {generation}.")
 
 
@@ -105,7 +111,7 @@ def _next(
     if not pieces:
         return False
     folded = fold(projection, generation, stream, pieces, head)
-    return folded.stuck is None and _written(reading, folded, version, heads)
+    return folded.stuck is None and _written(reading, folded, head, heads)
 
 
 def _folded(
@@ -124,13 +130,20 @@ def _folded(
         return fold(projection, generation, stream, pieces, head)
     except msgspec.MsgspecError:
         # The head is not what this code writes: its rows are folded from the beginning.
-        return fold(projection, generation, stream, missing(0))
+        folded = fold(projection, generation, stream, missing(0))
+        if folded.head and head:
+            folded = replace(folded, head=replace(folded.head, mends=head.mends))
+        return folded
 
 
-def _written(reading: Reading, folded: Folded, expected: int, heads: Heads | None) -> bool:
-    """Write what was folded. False when another writer was here. Raises ReadModelStuck."""
+def _written(reading: Reading, folded: Folded, seen: Row | None, heads: Heads | None) -> bool:
+    """Write what follows the head that was seen. False when another writer was here.
+
+    Raises ReadModelStuck.
+    """
     if folded.head:
-        if not reading.rows.write(folded.head, folded.lines, expected):
+        version, mends = (seen.version, seen.mends) if seen else (0, 0)
+        if not reading.rows.write(folded.head, folded.lines, version, mends):
             return False
         if heads:
             heads.note(folded.head)

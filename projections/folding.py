@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.aggregate import Recorded
 from domain.commit import Commit
@@ -75,23 +76,44 @@ def fold(
     """
     view: Struct = projection.read(head) if head else projection.view()
     lines: list[Row] = []
-    for number, each in enumerate(pieces):
-        try:
-            lines += _apply(projection, generation, view, each)
-        except Exception as error:
-            # The view may be half changed: what came before is folded once more without it.
-            stuck = ReadModelStuck(projection.name, stream, each.first, error)
-            good = fold(projection, generation, stream, pieces[:number], head)
-            return Folded(good.head, good.lines, stuck)
     if not pieces:
         return Folded(None, [])
-    return Folded(projection.head(generation, stream, pieces[-1].last, view), lines)
+    try:
+        for each in pieces:
+            lines += _apply(projection, generation, view, each)
+        row = projection.head(generation, stream, pieces[-1].last, view)
+    except Exception:
+        return _up_to_the_rejected(projection, generation, stream, pieces, head)
+    return Folded(_mended(row, head), lines)
 
 
-def _apply(
-    projection: Projection[Any], generation: str, view: Struct, piece: Piece
-) -> Iterable[Row]:
-    rows = []
+def _up_to_the_rejected(
+    projection: Projection[Any],
+    generation: str,
+    stream: str,
+    pieces: Sequence[Piece],
+    head: Row | None,
+) -> Folded:
+    """Once more, a head after each piece: the one that breaks may leave a half changed view."""
+    view: Struct = projection.read(head) if head else projection.view()
+    lines: list[Row] = []
+    row: Row | None = None
+    for each in pieces:
+        try:
+            added = _apply(projection, generation, view, each)
+            row = _mended(projection.head(generation, stream, each.last, view), head)
+        except Exception as error:
+            return Folded(row, lines, ReadModelStuck(projection.name, stream, each.first, error))
+        lines += added
+    return Folded(row, lines)
+
+
+def _mended(row: Row, head: Row | None) -> Row:
+    return replace(row, mends=head.mends) if head and head.mends else row
+
+
+def _apply(projection: Projection[Any], generation: str, view: Struct, piece: Piece) -> list[Row]:
+    rows: list[Row] = []
     events = projection.aggregate.decode(piece.events)  # type: ignore[arg-type]  # JSON all
     if len(events) != piece.last - piece.first + 1:
         raise ValueError(f"versions {piece.first} to {piece.last} carry {len(events)} events")

@@ -165,17 +165,45 @@ def released(catalogue: Catalogue, owner: str) -> Catalogue:
     return replace(catalogue, build=replace(catalogue.build, beat=0))
 
 
-def flip(catalogue: Catalogue, owner: str, now: int) -> Catalogue:
-    """The built generation goes live; the one that was live is kept. Raises RebuildRunning."""
+class LiveMoved(Refused):
+    """Another generation is live than the one that a proof compared with."""
+
+    code = "live_generation_moved"
+
+
+def flip(catalogue: Catalogue, owner: str, now: int, number: int, proven: int) -> Catalogue:
+    """The built generation goes live; the one that was live, ``proven``, is kept.
+
+    Done already: no change, so that it can be sent again. Raises RebuildRunning, or LiveMoved
+    when somebody rolled back meanwhile.
+    """
+    if catalogue.build is None and catalogue.live.number == number:
+        return catalogue
     build = held(catalogue, owner)
+    if catalogue.live.number != proven:
+        raise LiveMoved(
+            f"{catalogue.live.number} went live while {number} was compared with {proven}."
+        )
+    if len(build.done) < build.segments:
+        raise Refused("Not all of it is folded; it cannot go live.")
     return replace(_promoted(catalogue, build.number, now), build=None)
 
 
-def rollback(catalogue: Catalogue, now: int) -> Catalogue:
-    """The generation that was live before goes live again. Raises Refused without one."""
+def before(catalogue: Catalogue) -> int:
+    """The generation that a rollback makes live. Raises Refused without one."""
     if not catalogue.kept:
         raise Refused("There is no earlier generation to go back to: none was kept.")
-    return _promoted(catalogue, catalogue.kept[0].number, now)
+    return catalogue.kept[0].number
+
+
+def rollback(catalogue: Catalogue, number: int, now: int) -> Catalogue:
+    """That kept generation goes live again; done already: no change. Raises Refused."""
+    found = catalogue.find(number)
+    if found.state == LIVE:
+        return catalogue
+    if found.state != KEPT:
+        raise Refused(f"Generation {number} is {found.state}; it cannot go live.")
+    return _promoted(catalogue, number, now)
 
 
 def _promoted(catalogue: Catalogue, number: int, now: int) -> Catalogue:
@@ -192,6 +220,7 @@ def dropping(catalogue: Catalogue, number: int) -> Catalogue:
 
 
 def gone(catalogue: Catalogue, number: int) -> Catalogue:
-    """Its rows are deleted."""
+    """Its rows are deleted; it may have been gone before."""
     left = tuple(g for g in catalogue.generations if g.number != number)
-    return replace(catalogue, generations=left)
+    same = len(left) == len(catalogue.generations)
+    return catalogue if same else replace(catalogue, generations=left)

@@ -18,7 +18,8 @@ class Row(Struct, frozen=True, kw_only=True):
 
     generation: ``name@number``; key: HEAD or the line's place; version: of the stream that
     the row reflects; body: the view as JSON. owner and sort list a user's rows; status
-    lists rows by it, across users, and is left out where nobody asks for it.
+    lists rows by it, across users, and is left out where nobody asks for it. mends: how often
+    a head was put right by hand; what was folded on the head before a mend cannot be written.
     """
 
     generation: str
@@ -29,6 +30,7 @@ class Row(Struct, frozen=True, kw_only=True):
     owner: str = ""
     sort: str = ""
     status: str | None = None
+    mends: int = 0
 
 
 class Page(Struct, frozen=True):
@@ -47,10 +49,13 @@ class Rows(Protocol):
     def heads(self, generation: str, streams: Sequence[str]) -> dict[str, Row]:
         """The head rows of those streams that have one, consistently read."""
 
-    def write(self, head: Row, lines: Sequence[Row], expected: int) -> bool:
+    def write(
+        self, head: Row, lines: Sequence[Row], expected: int, mends: int | None = None
+    ) -> bool:
         """Put the lines, then the head where its version is still ``expected`` (0: absent).
 
-        False when the head has moved: another writer was here. The lines are idempotent.
+        mends: of the head that stands there, the same as the new one's unless told. False when the
+        head has moved: another writer was here. The lines are idempotent.
         """
 
     def lines(self, generation: str, stream: str, limit: int, cursor: str | None = None) -> Page:

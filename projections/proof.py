@@ -11,11 +11,12 @@ from contextlib import suppress
 
 from msgspec import Struct
 
+from domain.errors import Conflict
 from projections.catch_up import Reading, catch_up
 from projections.checking import folded_upto, lines_of
 from projections.folding import Folded, ReadModelStuck
 from projections.ports import HEAD, Row
-from projections.sweeping import BATCH_STREAMS, Target
+from projections.sweeping import BATCH_STREAMS, Target, in_use
 from projections.verify import Difference, compare
 
 
@@ -53,6 +54,8 @@ class Comparison:
         total = Proof()
         for ours, other in ((self._new, self._live), (self._live, self._new)):
             for names in self._named(ours, segment, segments):
+                if not in_use(self._new, self._reading):
+                    return total  # dropped meanwhile; whoever rebuilds will hear of it
                 there = self._reading.rows.heads(other.generation, names)
                 done = self._batch([n for n in names if ours is self._new or n not in there])
                 total.add(done)
@@ -88,10 +91,15 @@ class Comparison:
             return compare(self._rows(self._new, name, new), live, self._lines(self._live, name))
         for target in (self._new, self._live):
             # A message under way or lost; a stuck stream stays where it is.
-            with suppress(ReadModelStuck):
+            with suppress(ReadModelStuck, Conflict):
                 catch_up(target.projection, name, self._reading, number=target.number)
         new = self._reading.rows.head(self._new.generation, name)
         live = self._reading.rows.head(self._live.generation, name)
+        if live and (new is None or new.version < live.version):
+            # Committed between the two looks, and the projector was quicker with the live row.
+            with suppress(ReadModelStuck, Conflict):
+                catch_up(self._new.projection, name, self._reading, number=self._new.number)
+            new = self._reading.rows.head(self._new.generation, name)
         if new is None or live is None:
             wanted = self._rows(self._new, name, new)
             return compare(wanted, live, self._lines(self._live, name))

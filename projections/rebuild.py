@@ -24,7 +24,16 @@ from msgspec import Struct
 from domain.errors import Conflict
 from projections.catch_up import Reading
 from projections.crew import Crew
-from projections.generations import Catalogue, advance, begin, first, flip, held, released
+from projections.generations import (
+    Catalogue,
+    LiveMoved,
+    advance,
+    begin,
+    first,
+    flip,
+    held,
+    released,
+)
 from projections.projection import Projection
 from projections.proof import Comparison, Proof
 from projections.sweeping import Stuck, Swept, Target, sweep
@@ -71,7 +80,8 @@ class Rebuild:
     """One rebuild by one process.
 
     owner: names the process; now: epoch ms; settle, pause: wait, for caches or so many seconds;
-    dead: whether that owner's process is known to have ended; parked: hears of stuck streams.
+    dead: whether that owner's process is known to have ended; parked: hears of stuck streams;
+    stopped: called when the work ends early, so that nobody waits for its pace.
     """
 
     projection: Projection[Any]
@@ -85,6 +95,7 @@ class Rebuild:
     progress: Callable[[Progress], None] = lambda _: None
     segments: int = 32
     workers: int = 8
+    stopped: Callable[[], object] = lambda: None
 
     def run(self, *, accept: bool = False) -> Report:
         """All steps. accept: flip in spite of unexpected differences.
@@ -107,15 +118,26 @@ class Rebuild:
         )  # fmt: skip
         self.progress(Progress("settle", 0, 1))
         self.settle()
-        crew = Crew(self.workers, self.pause, self._beat)
+        crew = Crew(self.workers, self.pause, self._beat, self.stopped)
         self._fold(catalogue, report, crew)
-        self._prove(old.number, report, crew)
-        if report.proof.unexpected and not accept:
-            self._update(lambda c: released(c, self.owner))
-            return report
-        self._update(lambda c: flip(c, self.owner, self.now()))
+        while True:
+            self._prove(report, crew)
+            if report.proof.unexpected and not accept:
+                self._update(lambda c: released(c, self.owner))
+                return report
+            try:
+                self._flip(report)
+            except LiveMoved:
+                live = self._update(lambda c: advance(c, self.owner, self.now())).live
+                report.previous, report.previous_code = live.number, live.code
+                report.proof = Proof()
+            else:
+                return report
+
+    def _flip(self, report: Report) -> None:
+        number, proven, now = report.generation, report.previous, self.now()
+        self._update(lambda c: flip(c, self.owner, now, number, proven))
         report.flipped = True
-        return report
 
     def _begin(self) -> Catalogue:
         def start(catalogue: Catalogue) -> Catalogue:
@@ -144,18 +166,18 @@ class Rebuild:
         self.progress(Progress("fold", scanned, max(total, 1)))
         todo = [n for n in range(build.segments) if n not in build.done]
         for number, swept in crew.run(segment, todo):
+            for stuck in swept.stuck:
+                self.parked(stuck)
             self._note(number, swept.streams)
             report.swept.add(swept)
-        for stuck in report.swept.stuck:
-            self.parked(stuck)
 
     def _note(self, segment: int, streams: int) -> None:
         self._update(lambda c: advance(c, self.owner, self.now(), segment, streams))
 
-    def _prove(self, old: int, report: Report, crew: Crew) -> None:
+    def _prove(self, report: Report, crew: Crew) -> None:
         comparison = Comparison(
             Target(self.projection, report.generation),
-            Target(self.projection, old),
+            Target(self.projection, report.previous),
             self.reading,
             self.projection.intended(report.previous_code),
         )

@@ -14,14 +14,18 @@ from typing import Any
 from msgspec import Struct
 
 from domain.commit import Commit
+from domain.errors import Conflict, Unavailable
 from projections.catch_up import Reading, catch_up
 from projections.folding import Folded, ReadModelStuck, fold, piece
+from projections.generations import DROPPING
 from projections.ports import History, Row
 from projections.projection import Projection
 
 # A batch get takes a hundred keys.
 BATCH_STREAMS = 100
 BATCH_BYTES = 4 * 1024 * 1024
+# After so many the table is taken to be away.
+MOST_FAILED = 20
 
 
 class Target(Struct, frozen=True):
@@ -48,6 +52,7 @@ class Stuck(Struct, frozen=True):
 class Swept(Struct):
     """What a sweep did. written: streams without a row; healed: streams with an old one.
 
+    failed: streams whose rows the table did not take, each with why.
     scanned: commits, those of other categories included.
     """
 
@@ -57,6 +62,7 @@ class Swept(Struct):
     written: int = 0
     healed: int = 0
     stuck: list[Stuck] = []
+    failed: list[str] = []
 
     def add(self, other: Swept) -> None:
         """Sum up."""
@@ -66,6 +72,7 @@ class Swept(Struct):
         self.written += other.written
         self.healed += other.healed
         self.stuck += other.stuck
+        self.failed += other.failed
 
 
 class Stream(Struct, frozen=True):
@@ -137,7 +144,8 @@ def sweep(
 ) -> Swept:
     """Bring all rows of the targets to their streams' tips. progress: hears of each batch.
 
-    A stream that is stuck is told of and passed by. Raises Unavailable.
+    A stream that is stuck is told of and passed by. One whose rows the table does not take is
+    passed by too, and makes the sweep fail at its end. Raises Unavailable.
     """
     total = Swept()
 
@@ -152,9 +160,15 @@ def sweep(
             events=sum(c.last - c.first + 1 for s in batch for c in s.commits),
         )
         for target in targets:
-            done.add(_level(target, batch, reading))
+            # What was dropped meanwhile must not come to life again.
+            if in_use(target, reading):
+                done.add(_level(target, batch, reading))
         total.add(done)
         progress(done)
+        if len(total.failed) > MOST_FAILED:
+            break
+    if total.failed:
+        raise Unavailable(f"{len(total.failed)} rows were not written: {total.failed[0]}")
     rest = Swept(scanned=scanned.taken())
     total.add(rest)
     progress(rest)
@@ -180,7 +194,21 @@ def _level(target: Target, batch: Sequence[Stream], reading: Reading) -> Swept:
                 done.healed += 1
         except ReadModelStuck as error:
             done.stuck.append(Stuck(target, stream.name, error))
+        except Conflict:
+            continue  # others kept writing it, each from a newer head
+        except Unavailable as error:
+            done.failed.append(f"{stream.name}: {error.detail}")
+            if len(done.failed) > MOST_FAILED:
+                break
     return done
+
+
+def in_use(target: Target, reading: Reading) -> bool:
+    """Whether the generation has not been dropped."""
+    catalogue = reading.generations.catalogue(target.projection.name)
+    if catalogue is None:
+        return True
+    return any(g.number == target.number and g.state != DROPPING for g in catalogue.generations)
 
 
 def _fill(target: Target, stream: Stream, reading: Reading) -> None:

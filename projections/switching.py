@@ -5,18 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from domain.errors import Refused
 from projections.catch_up import Reading
-from projections.generations import Catalogue, dropping, gone, rollback
+from projections.generations import Catalogue, before, dropping, gone, rollback
+from projections.leveling import noted
 from projections.projection import Projection
 from projections.rebuild import update
 
 
-def roll_back(projection: Projection[Any], reading: Reading, now: int) -> Catalogue:
-    """Queries read the former live generation from now on. Raises Refused without one.
+def roll_back(
+    projection: Projection[Any], reading: Reading, now: int, live: int | None = None
+) -> Catalogue:
+    """Queries read the former live generation from now on.
 
-    A generation that other code built was not written to since it was kept: sweep afterwards.
+    live: the generation that the caller takes to be live. Raises Refused when another one is, or
+    when none was kept. One that other code built was not written to meanwhile: sweep afterwards.
     """
-    return update(reading, projection, lambda c: rollback(c, now))
+    known = noted(projection, reading)
+    if live not in (None, known.live.number):
+        name = projection.name
+        raise Refused(
+            f"{name}@{known.live.number} is live, not {name}@{live}; nothing was changed."
+        )
+    # Chosen once: an answer that was lost must not roll forward again.
+    number = before(known)
+    return update(reading, projection, lambda c: rollback(c, number, now))
 
 
 def drop(
@@ -24,10 +37,14 @@ def drop(
 ) -> int:
     """Delete a generation's rows; how many. Killed half-way, it goes on when called again.
 
-    settle: waits until no process writes by an older catalogue. Raises Refused for the live one.
+    settle: waits until no process writes by an older catalogue. Of a generation that is gone
+    already, what a process left behind that was frozen meanwhile goes. Raises Refused for the
+    live one, and for one that never was.
     """
-    update(reading, projection, lambda c: dropping(c, number))
-    settle()
+    known = noted(projection, reading)
+    if any(g.number == number for g in known.generations) or number > known.last:
+        update(reading, projection, lambda c: dropping(c, number))
+        settle()
     count = reading.rows.drop(projection.generation(number))
     update(reading, projection, lambda c: gone(c, number))
     return count

@@ -63,6 +63,7 @@ def assemble(
         progress,
         segments,
         workers,
+        stopped=pace.release,
     )
 
 

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from commands.ports import Clock, Switchboard
+from commands.ports import Clock
 from domain.controls import of_projection
-from domain.errors import SplitSoundError
+from domain.errors import SplitSoundError, Unavailable
 from handlers.projector.vitals import Vitals
-from infra.operations import ParkedStreams, describe
+from infra.operations import Parked, ParkedStreams, describe
+from infra.switchboard import CachedSwitchboard
 from projections.catch_up import Reading, catch_up
 from projections.doorbell import Doorbell, parse
 from projections.folding import ReadModelStuck
@@ -37,7 +38,7 @@ class Projector:
         projections: Mapping[str, Projection[Any]],
         reading: Reading,
         parked: ParkedStreams,
-        switchboard: Switchboard,
+        switchboard: CachedSwitchboard,
         vitals: Vitals,
         clock: Clock,
         log: Any,
@@ -97,7 +98,12 @@ class Projector:
 
     def _is_paused(self, projection: Projection[Any]) -> bool:
         # A sweep brings its rows to date once it is resumed.
-        return of_projection(projection.name) in self._switchboard.state().paused
+        if of_projection(projection.name) not in self._switchboard.state().paused:
+            return False
+        if not self._switchboard.recent():
+            # A resume may have been missed, and its sweep may be over: the message comes back.
+            raise Unavailable("What is paused could not be read lately.")
+        return True
 
     def _follow(self, projection: Projection[Any], stream: str, bells: Sequence[Doorbell]) -> None:
         bells = [bell for bell in bells if projection.moves(bell.types)]
@@ -106,13 +112,25 @@ class Projector:
         catalogue = noted(projection, self._reading)
         newest = max(bells, key=lambda bell: bell.last)
         for number in catalogue.written(projection.version):
-            now = self._clock.now()
-            if self._parked.waits(projection.name, number, stream, newest.last, now):
+            parked = self._parked.waiting(projection.name, number, stream)
+            if parked and self._still_waits(projection, parked, newest.last):
                 continue
             try:
-                catch_up(projection, stream, self._reading, bells, number, self._heads)
+                # Where it was parked, more than these doorbells may have been acknowledged.
+                taken = () if parked else bells
+                catch_up(projection, stream, self._reading, taken, number, self._heads)
             except ReadModelStuck as error:
-                self._parked.park(describe(error, number, newest.last, now))
+                self._parked.park(describe(error, number, newest.last, self._clock.now()))
                 self._log.exception("parked", stream=stream, projection=projection.name)
             else:
                 self._vitals.applied(projection.name, newest.t)
+                if parked:
+                    self._parked.release(parked)
+
+    def _still_waits(self, projection: Projection[Any], parked: Parked, last: int) -> bool:
+        """Whether nobody came past the rejected commit; then the newer one is noted."""
+        generation = projection.generation(parked.number)
+        head = self._reading.rows.head(generation, parked.stream)
+        if head and head.version >= parked.version:
+            return False
+        return self._parked.note(parked, last, self._clock.now())

@@ -36,6 +36,7 @@ def build_healing(application: Application, log: object) -> Healing:
         projections.ALL,
         application.operating,
         application.parked,
+        application.switchboard,
         application.operations,
         application.queue("projections"),
         application.queue("projections_dlq"),
@@ -52,9 +53,10 @@ def main() -> None:
     sweeper, healing = build(application, log), build_healing(application, log)
     stop = stop_on_signals()
     log.info("started")
-    # In threads of their own: a night's sweep takes long, and neither waiting work nor the
-    # projector's pulse may wait for it.
-    for work in (healing.pulse, lambda: _heal(healing)):
+    # In threads of their own: a night's sweep takes long, one of them may fail, and neither
+    # waiting work nor the projector's pulse may wait for that.
+    soon = (healing.pulse, healing.answer_dead, healing.resumed, healing.flipped, healing.nightly)
+    for work in soon:
         every = (settings.pulse_seconds, work, stop, log)
         threading.Thread(target=_every, args=every, daemon=True).start()
     grace: int | None = 0
@@ -66,13 +68,6 @@ def main() -> None:
 
     _every(settings.sweep_seconds, sweep, stop, log)
     log.info("stopped")
-
-
-def _heal(healing: Healing) -> None:
-    healing.answer_dead()
-    healing.resumed()
-    healing.flipped()
-    healing.nightly()
 
 
 def _every(seconds: float, work: Callable[[], object], stop: threading.Event, log: Any) -> None:

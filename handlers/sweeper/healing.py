@@ -12,21 +12,22 @@ from typing import Any
 
 import msgspec
 
-from commands.ports import Clock
-from domain.controls import CONTROLS, PROJECTION, Resumed, named
+from commands.ports import Clock, Switchboard
+from domain.controls import CONTROLS, PROJECTION, Resumed, named, of_projection
 from domain.controls import STREAM as CONTROLS_STREAM
-from domain.errors import SplitSoundError
+from handlers.operating.redriving import release_followers
 from infra.operations import DynamoDBOperations, ParkedStreams
 from infra.queue import Message, Queue
 from projections.catch_up import Reading, catch_up
+from projections.crew import Crew
 from projections.doorbell import Doorbell, envelope, parse
 from projections.folding import ReadModelStuck
 from projections.leveling import noted
 from projections.projection import Projection
 from projections.sweeping import Stuck, Swept, Target, sweep
 
-DAY_MS = 24 * 3600 * 1000
-SEGMENTS = 16
+DAY_MS, RETRY_MS = 24 * 3600 * 1000, 10 * 60 * 1000
+SEGMENTS, WORKERS = 16, 2
 # Projectors may go by the state before a resume for so long.
 _SETTLE_MS = 5000
 
@@ -38,6 +39,7 @@ class Healing:
     projections: Mapping[str, Projection[Any]]
     reading: Reading
     parked: ParkedStreams
+    switchboard: Switchboard
     operations: DynamoDBOperations
     queue: Queue
     dead: Queue
@@ -50,14 +52,27 @@ class Healing:
         self.queue.send(envelope(bell))
 
     def heal(self, names: Iterable[str] | None = None, segments: int = SEGMENTS) -> Swept:
-        """Bring all rows of those projections (all of them unless named) to their tips."""
-        wanted = list(self.projections) if names is None else list(names)
-        targets = [t for name in wanted for t in self._targets(self.projections[name])]
+        """Bring all rows of those projections (all of them unless named) to their tips.
+
+        Not of paused ones: the resume heals them. Raises Unavailable when some rows could not be
+        written; the others are.
+        """
+        paused = self.switchboard.state().paused
+        wanted = [
+            projection
+            for name, projection in self.projections.items()
+            if (names is None or name in names) and of_projection(name) not in paused
+        ]
+        targets = [target for projection in wanted for target in self._targets(projection)]
         total = Swept()
-        for segment in range(segments):
-            total.add(sweep(targets, self.reading, segment, segments))
-        for stuck in total.stuck:
-            self.parked.park_stuck(stuck, self.clock.now())
+        for done in Crew(WORKERS).run(
+            lambda n: sweep(targets, self.reading, n, segments), range(segments)
+        ):
+            total.add(done)
+            for stuck in done.stuck:
+                self.parked.park_stuck(stuck, self.clock.now())
+        for projection in wanted:
+            release_followers(self.parked, self.reading, projection.name)
         if total.written or total.healed or total.stuck:
             self.log.warning(
                 "rows were behind", streams=total.streams, absent=total.written,
@@ -66,13 +81,21 @@ class Healing:
         return total
 
     def nightly(self) -> Swept | None:
-        """Heal everything once a day; None when it is not time yet."""
+        """Heal everything once a day; None when it is not time yet.
+
+        A night that failed is tried again, not before RETRY_MS have passed.
+        """
         now, last = self.clock.now(), self.operations.swept("night")
-        if last and now - last < DAY_MS:
+        if not last:
+            # A store that has just come up was swept when it did.
+            self.operations.note_swept("night", now)
             return None
+        if now - last < DAY_MS or now - self.operations.swept("night tried") < RETRY_MS:
+            return None
+        self.operations.note_swept("night tried", now)
+        swept = self.heal()
         self.operations.note_swept("night", now)
-        # A store that has just come up was swept when it did.
-        return self.heal() if last else None
+        return swept
 
     def flipped(self) -> list[str]:
         """Heal the projections whose live generation is a new one; which they are.
@@ -119,15 +142,17 @@ class Healing:
     def _answer(self, message: Message) -> int:
         try:
             stream = parse(message.body).stream
-            for projection in self.projections.values():
-                if projection.covers(stream):
+            paused = self.switchboard.state().paused
+            for name, projection in self.projections.items():
+                if projection.covers(stream) and of_projection(name) not in paused:
                     for target in self._targets(projection):
                         self._follow(target, stream)
         except msgspec.MsgspecError:
             self.log.error("dead message is not ours", message=message.id, body=message.body)
             return 0
-        except SplitSoundError as error:
-            self.log.warning("dead message stays", message=message.id, error=error.detail)
+        except Exception:
+            # Whatever it is, other messages and the night's sweep must not wait for it.
+            self.log.exception("dead message stays", message=message.id)
             return 0
         self.dead.delete(message)
         return 1

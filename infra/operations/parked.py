@@ -99,22 +99,23 @@ class ParkedStreams:
         error = stuck.error
         self.park(describe(error, stuck.target.number, error.version, now))
 
-    def waits(self, projection: str, number: int, stream: str, last: int, now: int) -> bool:
-        """Whether the stream is parked; then its newer commit, up to ``last``, is noted."""
+    def waiting(self, projection: str, number: int, stream: str) -> Parked | None:
+        """What is known of the stream, if it is parked; mostly answered without a read."""
         if stream not in self._streams(projection, number):
-            return False
-        parked = self.find(projection, number, stream)
-        if parked is None:
-            return False  # redriven meanwhile
+            return None
+        return self.find(projection, number, stream)
+
+    def note(self, parked: Parked, last: int, now: int) -> bool:
+        """A newer commit rang, up to ``last``. False when the stream was released meanwhile."""
         if last <= parked.last:
             return True
-        # Only where it still stands: what was redriven between must not be parked again.
         return self._table.overwrite(*_where(parked), replace(parked, last=last, changed=now))
 
-    def release(self, parked: Parked) -> None:
-        """It follows its events again."""
-        self._table.delete(*_where(parked))
+    def release(self, parked: Parked) -> bool:
+        """It follows its events again. False when a newer commit was noted meanwhile."""
+        released = self._table.delete_if(*_where(parked), parked)
         self._forget(parked)
+        return released
 
     def _streams(self, projection: str, number: int) -> frozenset[str]:
         begun = self._timer()

@@ -74,6 +74,16 @@ class OperationalTable:
             ExpressionAttributeNames={"#pk": "pk"},
         )
 
+    def delete_if(self, pk: str, sk: str, value: object) -> bool:
+        """Delete an item while it still says that. False when it says something else by now."""
+        return self._conditional(
+            "delete_item",
+            Key=_key(pk, sk),
+            ConditionExpression="#body = :body OR attribute_not_exists(#body)",
+            ExpressionAttributeNames={"#body": "body"},
+            ExpressionAttributeValues={":body": {"S": msgspec.json.encode(value).decode()}},
+        )
+
     def delete(self, pk: str, sk: str) -> None:
         """Delete an item, if it is there."""
         self._call("delete_item", Key=_key(pk, sk))

@@ -29,7 +29,7 @@ from infra.operations import Parked
 from projections import CREDITS_VIEW
 from projections.doorbell import Doorbell, envelope, ring
 from projections.folding import ReadModelStuck
-from projections.generations import begin, flip
+from projections.generations import advance, begin, flip
 from projections.projection import Projection
 from projections.query import at_least, latest
 from projections.rebuild import update
@@ -256,8 +256,9 @@ def test_a_generation_that_is_live_again_is_healed(
 ) -> None:
     """One that other code had built was not written to while it was kept."""
     assert healing.flipped() == []
-    update(application.operating, CREDITS_VIEW, lambda c: begin(c, 7, "somebody", 0, 4))
-    update(application.operating, CREDITS_VIEW, lambda c: flip(c, "somebody", 1))
+    update(application.operating, CREDITS_VIEW, lambda c: begin(c, 7, "somebody", 0, 1))
+    update(application.operating, CREDITS_VIEW, lambda c: advance(c, "somebody", 0, 0))
+    update(application.operating, CREDITS_VIEW, lambda c: flip(c, "somebody", 1, 2, 1))
     assert replace(healing, clock=_Later(application, 6000)).flipped() == ["credits"]
     sign_up(application, "ann")
     assert version(application, "ann", 1) == 0

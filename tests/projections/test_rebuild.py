@@ -340,7 +340,8 @@ def test_verify_finds_what_was_changed_by_hand_and_repair_puts_it_right() -> Non
     }  # fmt: skip
     assert world.rows.rows != before
     assert check(world, repair=True).repaired == 4
-    assert world.rows.rows == before
+    mended = {k: msgspec.structs.replace(r, mends=0) for k, r in world.rows.rows.items()}
+    assert mended == before
     assert check(world).differences == []
 
 

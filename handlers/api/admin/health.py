@@ -7,7 +7,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
 import projections
-from domain.errors import NotFound, Refused
+from domain.errors import NotFound
 from handlers.api import log
 from handlers.api.admin.acting import Because
 from handlers.api.openapi import problems
@@ -22,8 +22,7 @@ from handlers.operating.overview import (
     ProjectionHealth,
     QueueNow,
 )
-from projections.generations import Catalogue, rollback
-from projections.rebuild import update
+from projections import switching
 
 
 class RebuildBody(Struct, frozen=True):
@@ -174,15 +173,8 @@ async def show_operations(service: Api) -> OperationsBody:
 
 def _roll_back(service: Service, name: str, live: int | None) -> ReadModel:
     application = service.application
-
-    def back(catalogue: Catalogue) -> Catalogue:
-        if live not in (None, catalogue.live.number):
-            raise Refused(
-                f"{name}@{catalogue.live.number} is live, not {name}@{live}; nothing was changed."
-            )
-        return rollback(catalogue, application.clock.now())
-
-    update(application.operating, projections.ALL[name], back)
+    now = application.clock.now()
+    switching.roll_back(projections.ALL[name], application.operating, now, live)
     found = overview.health(application)
     return next(_read_model(each) for each in found.projections if each.name == name)
 

@@ -10,7 +10,7 @@ from domain.commit import Append, Meta
 from handlers.projector.__main__ import build
 from infra.bootstrap import Application
 from projections.doorbell import envelope, ring
-from projections.generations import begin
+from projections.generations import advance, begin
 from projections.generations import flip as flipped
 from projections.rebuild import update
 from tests.handlers.test_projector import FUTURE, FromTomorrow
@@ -53,4 +53,5 @@ def flip(application: Application, name: str) -> None:
     projection = projections.ALL[name]
     reading, now = application.operating, application.clock.now()
     update(reading, projection, lambda c: begin(c, projection.version, "test", now, 1))
-    update(reading, projection, lambda c: flipped(c, "test", now))
+    update(reading, projection, lambda c: advance(c, "test", now, 0))
+    update(reading, projection, lambda c: flipped(c, "test", now, c.last, c.live.number))
