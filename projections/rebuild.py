@@ -79,7 +79,7 @@ def update(
 class Rebuild:
     """One rebuild by one process.
 
-    owner: names the process; now: epoch ms; settle, pause: wait, for caches or so many seconds;
+    owner: names the process; now: epoch ms; settle: waits for caches; pause: see Crew;
     dead: whether that owner's process is known to have ended; parked: hears of stuck streams;
     stopped: called when the work ends early, so that nobody waits for its pace.
     """
@@ -89,7 +89,7 @@ class Rebuild:
     owner: str
     now: Callable[[], int]
     settle: Callable[[], None]
-    pause: Callable[[float], Any]
+    pause: Callable[[float], Any] | None
     dead: Callable[[str], bool] = lambda _: False
     parked: Callable[[Stuck], None] = lambda _: None
     progress: Callable[[Progress], None] = lambda _: None

@@ -57,7 +57,7 @@ def assemble(
         owner(),
         now,
         settle,
-        time.sleep,
+        None,
         has_ended,
         lambda stuck: application.parked.park_stuck(stuck, now()),
         progress,

@@ -98,12 +98,14 @@ class Projector:
 
     def _is_paused(self, projection: Projection[Any]) -> bool:
         # A sweep brings its rows to date once it is resumed.
-        if of_projection(projection.name) not in self._switchboard.state().paused:
+        subject, switchboard = of_projection(projection.name), self._switchboard
+        if subject not in switchboard.state().paused:
             return False
-        if not self._switchboard.recent():
+        if not switchboard.recent():
             # A resume may have been missed, and its sweep may be over: the message comes back.
             raise Unavailable("What is paused could not be read lately.")
-        return True
+        # Asked again, because another thread may have read it since.
+        return subject in switchboard.state().paused
 
     def _follow(self, projection: Projection[Any], stream: str, bells: Sequence[Doorbell]) -> None:
         bells = [bell for bell in bells if projection.moves(bell.types)]

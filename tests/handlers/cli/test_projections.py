@@ -16,6 +16,7 @@ from domain.aggregate import Recorded
 from handlers.operating import rebuilding
 from infra.bootstrap import Application
 from projections import JOBS_VIEW
+from projections.catch_up import catch_up
 from projections.folding import ReadModelStuck
 from projections.generations import Build, Generation
 from projections.jobs import JobView, apply
@@ -107,6 +108,23 @@ def test_a_dropped_generation_leaves_no_parked_streams(
     dropped = shell("projections", "drop", "jobs")
     assert "jobs@1 (kept): 3 rows, 1 parked stream" in dropped.out
     assert [p.number for p in application.parked.list("jobs")] == [2]
+
+
+def test_rows_that_came_late_into_a_generation_that_is_gone_can_go_too(
+    shell: Shell, application: Application
+) -> None:
+    shell("projections", "rebuild", "jobs")
+    shell("projections", "drop", "jobs")
+    catch_up(JOBS_VIEW, "job-job_1", application.operating, number=1)
+    park(application, 1)
+    told = shell("projections", "drop", "jobs", "--generation", "1", "--json").data
+    assert told["dropped"] == [{"generation": 1, "state": "gone", "rows": 1, "parked": 1}]
+    again = shell("projections", "drop", "jobs", "--generation", "1")
+    assert (again.code, "jobs@1 (gone): 0 rows" in again.out) == (0, True)
+    never = shell("projections", "drop", "jobs", "--generation", "3")
+    assert (never.code, "There is no generation 3" in never.err) == (1, True)
+    assert shell("projections", "drop", "jobs", "--generation", "0").code == 2
+    assert shell("projections", "verify", "jobs").code == 0
 
 
 def test_a_dry_run_writes_nothing_and_says_what_would_change(
