@@ -35,7 +35,8 @@ class Generation(Struct, frozen=True):
 class Build(Struct, frozen=True):
     """A rebuild in progress. owner: the process; beat: its last sign of life, epoch ms.
 
-    done: segments of the scan whose rows are all written; streams: how many that were.
+    done: segments of the scan whose rows are all written; streams: how many that were; source:
+    fingerprint of the projection's source.
     """
 
     owner: str
@@ -45,6 +46,7 @@ class Build(Struct, frozen=True):
     beat: int
     done: tuple[int, ...] = ()
     streams: int = 0
+    source: str = ""
 
 
 class RebuildRunning(Refused):
@@ -109,7 +111,14 @@ def first(code: int) -> Catalogue:
 
 
 def begin(
-    catalogue: Catalogue, code: int, owner: str, now: int, segments: int, *, dead: bool = False
+    catalogue: Catalogue,
+    code: int,
+    owner: str,
+    now: int,
+    segments: int,
+    *,
+    dead: bool = False,
+    source: str = "",
 ) -> Catalogue:
     """Start a build, or go on with one whose owner is gone.
 
@@ -124,7 +133,7 @@ def begin(
             "segments done). Wait for it, or stop it and run the same command to go on."
         )
     unfinished = catalogue.building
-    if running and unfinished and unfinished.code == code:
+    if running and unfinished and (unfinished.code, running.source) == (code, source):
         return replace(catalogue, build=replace(running, owner=owner, beat=now))
     if unfinished:
         catalogue = catalogue.with_state(unfinished.number, DROPPING)
@@ -133,7 +142,7 @@ def begin(
         catalogue,
         generations=(*catalogue.generations, Generation(number, code, BUILDING)),
         last=number,
-        build=Build(owner, number, segments, now, now),
+        build=Build(owner, number, segments, now, now, source=source),
     )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
@@ -53,6 +56,16 @@ class Projection(Generic[View]):
     def moves(self, types: Iterable[str]) -> bool:
         """Whether a commit with events of those names can change the view."""
         return not self.moved_by or not self.moved_by.isdisjoint(types)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the source that makes the rows: what was half built by other source is built anew."""
+        makers = (self.apply, self.index, self.view, self.aggregate.evolve, self.aggregate.state)
+        files = {sys.modules[maker.__module__].__file__ or "" for maker in makers}
+        digest = hashlib.sha256()
+        for name in sorted(files):
+            digest.update(Path(name).read_bytes())
+        return digest.hexdigest()[:12]
 
     def generation(self, number: int) -> str:
         """The generation's name in rows, ``name@number``."""

@@ -143,8 +143,9 @@ class Rebuild:
         def start(catalogue: Catalogue) -> Catalogue:
             dead = bool(catalogue.build and self.dead(catalogue.build.owner))
             return begin(
-                catalogue, self.projection.version, self.owner, self.now(), self.segments, dead=dead
-            )
+                catalogue, self.projection.version, self.owner, self.now(), self.segments,
+                dead=dead, source=self.projection.fingerprint,
+            )  # fmt: skip
 
         return self._update(start)
 

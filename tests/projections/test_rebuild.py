@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,7 +22,7 @@ from projections import CREDITS_VIEW, JOBS_VIEW
 from projections.catch_up import Reading, catch_up
 from projections.checking import Check
 from projections.doorbell import ring
-from projections.generations import LEASE_MS, RebuildRunning
+from projections.generations import DROPPING, LEASE_MS, RebuildRunning
 from projections.jobs import JobView, apply
 from projections.leveling import noted
 from projections.ports import HEAD, Row
@@ -380,3 +383,29 @@ def test_a_report_names_what_it_did() -> None:
     assert report.swept.events == sum(
         c.last - c.first + 1 for c in world.commits() if c.stream.startswith("credits-")
     )
+
+
+def test_what_other_source_had_half_built_is_built_anew(tmp_path: Path) -> None:
+    """A developer mends the code of a rebuild that was not accepted; its version stays."""
+    world = history(5)
+    sweep_all(world.reading)
+    row = world.rows.rows["credits@1", "credits-u", HEAD]
+    world.rows.rows["credits@1", "credits-u", HEAD] = msgspec.structs.replace(row, owner="thief")
+    assert rebuild(world).run().generation == 2
+    assert rebuild(world).run().generation == 2  # it goes on
+    source = tmp_path / "mended.py"
+    source.write_text("def apply(view, recorded): return []\n")
+    specification = importlib.util.spec_from_file_location("mended", source)
+    assert specification
+    assert specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    sys.modules["mended"] = module
+    try:
+        mended = replace(CREDITS_VIEW, apply=module.apply)
+        assert rebuild(world, mended).run().generation == 3
+    finally:
+        del sys.modules["mended"]
+    catalogue = world.generations.catalogue("credits")
+    assert catalogue
+    assert catalogue.find(2).state == DROPPING
