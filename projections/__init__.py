@@ -1,8 +1,8 @@
 """What people read: one file per read model, folded from events, never edited in place.
 
 A read model is a ``Projection``: a name, a version, a pure ``apply``. ``catch_up`` brings
-one stream's rows to the stream's tip and is the only function that writes rows; the live
-projector, the sweep, a redrive and a rebuild all call it.
+one stream's rows to the stream's tip, for the live projector, a redrive, a sweep and a query
+alike; ``sweeping`` fills what has no row yet; ``rebuild`` does that beside the live rows.
 """
 
 from __future__ import annotations
