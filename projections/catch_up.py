@@ -1,4 +1,4 @@
-"""The one function that writes rows: bring one stream's rows to its tip.
+"""Bring one stream's rows to its tip: the projector, a redrive, a query and a sweep call it.
 
 On messages for versions [first..last] of a stream whose head reflects v:
 
