@@ -14,13 +14,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from commands import SignUp, StartSeparation
-from domain import job
 from domain.aggregate import Recorded
 from domain.errors import Refused, Unavailable
 from projections import CREDITS_VIEW, JOBS_VIEW
 from projections.catch_up import Reading, catch_up
-from projections.checking import Check
 from projections.doorbell import ring
 from projections.generations import DROPPING, LEASE_MS, RebuildRunning
 from projections.jobs import JobView, apply
@@ -312,67 +309,6 @@ def test_a_poison_stream_does_not_stop_a_rebuild_but_its_flip() -> None:
     assert parked == ["credits-v"]
     assert not report.flipped
     assert {d.stream for d in report.proof.unexpected} == {"credits-v"}
-
-
-def check(world: World, repair: bool = False, number: int = 1) -> Any:
-    target = Target(CREDITS_VIEW, number)
-    checking = Check(target, world.reading, world.clock.now, repair=repair)
-    found = checking.streams()
-    found.add(checking.rows())
-    return found
-
-
-def test_verify_finds_what_was_changed_by_hand_and_repair_puts_it_right() -> None:
-    world = history(5)
-    sweep_all(world.reading)
-    world.clock.time += 10_000
-    before = dict(world.rows.rows)
-    head = world.rows.rows["credits@1", "credits-u", HEAD]
-    world.rows.rows["credits@1", "credits-u", HEAD] = msgspec.structs.replace(head, version=99)
-    world.rows.rows["credits@1", "credits-v", HEAD] = msgspec.structs.replace(
-        world.rows.rows["credits@1", "credits-v", HEAD], body="{"
-    )
-    ghost = msgspec.structs.replace(head, stream="credits-ghost")
-    world.rows.rows["credits@1", "credits-ghost", HEAD] = ghost
-    line = next(r for r in before.values() if r.stream == "credits-w" and r.key != HEAD)
-    stray = msgspec.structs.replace(line, key="line#000000000000")
-    world.rows.rows["credits@1", "credits-w", stray.key] = stray
-    found = check(world)
-    assert {d.stream for d in found.differences} == {
-        "credits-u", "credits-v", "credits-w", "credits-ghost",
-    }  # fmt: skip
-    assert world.rows.rows != before
-    assert check(world, repair=True).repaired == 4
-    mended = {k: msgspec.structs.replace(r, mends=0) for k, r in world.rows.rows.items()}
-    assert mended == before
-    assert check(world).differences == []
-
-
-def test_verify_finds_a_lost_last_message_once_it_is_old_enough() -> None:
-    world = history(5)
-    sweep_all(world.reading)
-    world.do(SignUp("late", "development", "late@example.com"))
-    assert check(world).differences == []  # it may be on its way
-    world.clock.time += 3000
-    (difference,) = check(world).differences
-    assert (difference.stream, difference.field, difference.expected, difference.found) == (
-        "credits-late", "version", 1, None,
-    )  # fmt: skip
-    assert check(world, repair=True).repaired == 1
-    assert check(world).differences == []
-
-
-def test_verify_is_not_led_astray_by_traffic() -> None:
-    """Each row is compared with the events up to its own version."""
-    world = World()
-    world.sign_up()
-    world.ready_asset()
-    world.queued_job()
-    sweep_all(world.reading)
-    world.do(StartSeparation("j", "w"))
-    found = Check(Target(JOBS_VIEW, 1), world.reading, world.clock.now).streams()
-    assert found.differences == []
-    assert world.job().status == job.RUNNING
 
 
 def test_a_report_names_what_it_did() -> None:
