@@ -13,6 +13,9 @@ from projections.projection import Projection
 from projections.rebuild import Rebuild
 from projections.sweeping import Swept, Target, sweep
 
+_UNKNOWN = 0
+"""The version of code that left no note."""
+
 
 def level(reading: Reading, now: Callable[[], int]) -> Swept:
     """Sweep all generations in use; read models that older code built are built anew first.
@@ -22,7 +25,7 @@ def level(reading: Reading, now: Callable[[], int]) -> Swept:
     """
     targets: list[Target] = []
     for projection in projections.ALL.values():
-        catalogue = noted(projection, reading)
+        catalogue = _found(projection, reading)
         if catalogue.live.code != projection.version:
             _rebuild(projection, reading, now)
             catalogue = noted(projection, reading)
@@ -37,6 +40,15 @@ def noted(projection: Projection[Any], reading: Reading) -> Catalogue:
         reading.generations.replace(projection.name, first(projection.version))
         found = reading.generations.catalogue(projection.name)
     return found or first(projection.version)
+
+
+def _found(projection: Projection[Any], reading: Reading) -> Catalogue:
+    """The catalogue; rows that nobody noted were built by code from before there was one."""
+    if reading.generations.catalogue(projection.name) is None:
+        row = next(iter(reading.rows.scan(projection.generation(1))), None)
+        if row:
+            reading.generations.replace(projection.name, first(_UNKNOWN))
+    return noted(projection, reading)
 
 
 def _rebuild(projection: Projection[Any], reading: Reading, now: Callable[[], int]) -> None:

@@ -10,6 +10,7 @@ from commands import SignUp, StartSeparation
 from domain import job
 from projections import CREDITS_VIEW, JOBS_VIEW
 from projections.checking import Check
+from projections.leveling import level
 from projections.ports import HEAD
 from projections.sweeping import Target
 from tests.projections.test_catch_up import history, sweep_all
@@ -75,3 +76,26 @@ def test_verify_is_not_led_astray_by_traffic() -> None:
     found = Check(Target(JOBS_VIEW, 1), world.reading, world.clock.now).streams()
     assert found.differences == []
     assert world.job().status == job.RUNNING
+
+
+def test_rows_that_nobody_noted_are_built_anew_where_nothing_else_runs() -> None:
+    """As a stack finds them that ran before generations were noted."""
+    world = history(5)
+    sweep_all(world.reading)
+    place = ("jobs@1", next(s for g, s, _ in world.rows.rows if g == "jobs@1"), HEAD)
+    body = world.rows.rows[place].body
+    world.rows.rows[place] = msgspec.structs.replace(world.rows.rows[place], body="{}")
+    level(world.reading, world.clock.now)
+    assert world.generations.live("jobs") == 2
+    fresh = world.rows.head("jobs@2", place[1])
+    assert fresh
+    assert fresh.body == body
+    level(world.reading, world.clock.now)
+    assert world.generations.live("jobs") == 2
+
+
+def test_a_new_stack_begins_with_generation_one() -> None:
+    world = history(5)
+    level(world.reading, world.clock.now)
+    assert world.generations.live("jobs") == 1
+    assert any(generation == "jobs@1" for generation, _, _ in world.rows.rows)
