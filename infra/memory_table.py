@@ -60,7 +60,3 @@ class MemoryTable(OperationalTable):
                 return False
             self._items.pop((pk, sk), None)
         return True
-
-    def delete(self, pk: str, sk: str) -> None:
-        """See OperationalTable."""
-        self._items.pop((pk, sk), None)

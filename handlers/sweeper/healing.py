@@ -6,7 +6,7 @@ all heads finds it. Doorbells in the projector's dead-letter queue are answered 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ class Healing:
         bell = Doorbell("pulse-projector", 1, 1, ("Pulse",), self.clock.now(), "sweeper")
         self.queue.send(envelope(bell))
 
-    def heal(self, names: Iterable[str] | None = None, segments: int = SEGMENTS) -> Swept:
+    def heal(self, names: Collection[str] | None = None, segments: int = SEGMENTS) -> Swept:
         """Bring all rows of those projections (all of them unless named) to their tips.
 
         Not of paused ones: the resume heals them. Raises Unavailable when some rows could not be
@@ -115,7 +115,7 @@ class Healing:
 
     def resumed(self) -> list[str]:
         """Heal the projections that were resumed since the last call; which they were."""
-        mark = self.operations.swept("controls")
+        mark = before = self.operations.swept("controls")
         names: set[str] = set()
         for commit in self.reading.history.read(CONTROLS_STREAM, mark):
             if commit.t > self.clock.now() - _SETTLE_MS:
@@ -127,7 +127,7 @@ class Healing:
         known = sorted(names & self.projections.keys())
         if known:
             self.heal(known)
-        if mark != self.operations.swept("controls"):
+        if mark != before:
             self.operations.note_swept("controls", mark)
         return known
 

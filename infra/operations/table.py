@@ -84,10 +84,6 @@ class OperationalTable:
             ExpressionAttributeValues={":body": {"S": msgspec.json.encode(value).decode()}},
         )
 
-    def delete(self, pk: str, sk: str) -> None:
-        """Delete an item, if it is there."""
-        self._call("delete_item", Key=_key(pk, sk))
-
     def _conditional(self, operation: str, **request: Any) -> bool:
         try:
             self._call(operation, **request)
