@@ -23,6 +23,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     lets anyone sign in with any address and must never face the internet. admin_emails_csv:
     who may sign in as an administrator; nobody when it is empty. metrics_token: the bearer token
     with which ``/metrics`` is scraped; without one only administrators read it.
+
+    stripe_api_key: without one nothing is sold. stripe_api_base: another address than Stripe's,
+    for the stand-in and tests. stripe_webhook_secrets: of the endpoint, several by commas while
+    they are rotated. credit_packs: what is sold, see ``domain.packs``. checkout_return_url: the
+    page that the browser comes back to. audit_bucket: where digests are kept. digest_key: the KMS
+    key that signs them; without one a key beside the others.
     """
 
     events_table: str
@@ -37,6 +43,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     projections_dlq: str
     media_bucket: str
     keys: Path
+    audit_bucket: str = ""
     journal: Path | None = None
     identity: str = "development"
     admin_emails_csv: str = ""
@@ -47,6 +54,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     presign_seconds: int = 3600
     allowed_origins: str = "*"
     signup_grant: int = 600
+    stripe_api_key: str = ""
+    stripe_api_base: str = ""
+    stripe_webhook_secrets: str = ""
+    credit_packs: str = ""
+    checkout_return_url: str = ""
+    digest_key: str = ""
     max_seconds: int = 3 * 3600
     max_bytes: int = 4 * 1024**3
     visibility_seconds: int = 60
