@@ -19,7 +19,7 @@ TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 
 
 class Resources(Struct, frozen=True):
-    """Names of the tables, bus and bucket, URLs of the queues: the template's outputs."""
+    """Names of the tables, bus and buckets, URLs of the queues: the template's outputs."""
 
     events_table: str
     events_stream_arn: str
@@ -33,6 +33,7 @@ class Resources(Struct, frozen=True):
     probe_dlq: str
     projections_dlq: str
     media_bucket: str
+    audit_bucket: str
 
 
 def provision(
@@ -43,8 +44,10 @@ def provision(
     ``parameters`` override the template's defaults (``Stage``, ``AllowedOrigins``, ...).
     Raises TemplateRefused for anything in the template that the local stack does not know.
     """
-    # The emulator speaks plain HTTP, so a TLS-only policy would shut everyone out.
-    plain = {"RequireTls": "false"} if access.endpoint.startswith("http://") else {}
+    # The emulator speaks plain HTTP, so a TLS-only policy would shut everyone out; and its KMS
+    # makes no keys that sign.
+    local = {"RequireTls": "false", "DigestSigner": "file"}
+    plain = local if access.endpoint.startswith("http://") else {}
     declared = Template.load(template, plain | dict(parameters or {}), _pseudo(access))
     ordered = declared.in_order()
     _refuse_unknown(ordered)

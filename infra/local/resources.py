@@ -158,8 +158,9 @@ def queue_policy(clients: Clients, given: Properties) -> Attributes:
 def bucket(clients: Clients, given: Properties) -> Attributes:
     """An S3 bucket with its configuration."""
     s3 = clients("s3")
-    rest = _known("AWS::S3::Bucket", given, {"BucketName", *_BUCKET_PARTS})
+    rest = _known("AWS::S3::Bucket", given, {"BucketName", "ObjectLockEnabled", *_BUCKET_PARTS})
     name = rest.pop("BucketName")
+    lockable = {"ObjectLockEnabledForBucket": rest.pop("ObjectLockEnabled", False)}
     try:
         s3.head_bucket(Bucket=name)
     except ClientError as error:
@@ -168,10 +169,11 @@ def bucket(clients: Clients, given: Properties) -> Attributes:
         region = s3.meta.region_name
         # us-east-1 is what no constraint means, and naming it is an error.
         place = {} if region == "us-east-1" else {"LocationConstraint": region}
-        s3.create_bucket(Bucket=name, **({"CreateBucketConfiguration": place} if place else {}))
-    for part, value in rest.items():
-        method, argument, reshape = _BUCKET_PARTS[part]
-        getattr(s3, method)(Bucket=name, **{argument: reshape(value)})
+        placed = {"CreateBucketConfiguration": place} if place else {}
+        s3.create_bucket(Bucket=name, **placed, **lockable)
+    for part, (method, argument, reshape) in _BUCKET_PARTS.items():
+        if part in rest:
+            getattr(s3, method)(Bucket=name, **{argument: reshape(rest[part])})
     return {"Ref": name, "Arn": f"arn:aws:s3:::{name}"}
 
 
@@ -220,6 +222,13 @@ _BUCKET_PARTS: Mapping[str, tuple[str, str, Callable[[Properties], Properties]]]
         "put_bucket_encryption",
         "ServerSideEncryptionConfiguration",
         _encryption,
+    ),
+    # Before the lock, which only a versioned bucket takes.
+    "VersioningConfiguration": ("put_bucket_versioning", "VersioningConfiguration", _as_given),
+    "ObjectLockConfiguration": (
+        "put_object_lock_configuration",
+        "ObjectLockConfiguration",
+        _as_given,
     ),
     "CorsConfiguration": ("put_bucket_cors", "CORSConfiguration", _cors),
     "LifecycleConfiguration": (

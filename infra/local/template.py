@@ -47,7 +47,9 @@ class Template:
         self._values = _parameters(document.get("Parameters", {}), parameters) | dict(pseudo)
         self._conditions = document.get("Conditions", {})
         self.outputs: dict[str, Any] = {
-            name: output["Value"] for name, output in document.get("Outputs", {}).items()
+            name: output["Value"]
+            for name, output in document.get("Outputs", {}).items()
+            if "Condition" not in output or self._holds(output["Condition"])
         }
 
     @classmethod

@@ -50,6 +50,10 @@ def snapshot(cloud: Cloud) -> dict[str, Any]:
         "encryption": s3.get_bucket_encryption(Bucket=made.media_bucket)[
             "ServerSideEncryptionConfiguration"
         ],
+        "lock": s3.get_object_lock_configuration(Bucket=made.audit_bucket)[
+            "ObjectLockConfiguration"
+        ],
+        "versioning": s3.get_bucket_versioning(Bucket=made.audit_bucket)["Status"],
     }
 
 
@@ -136,6 +140,28 @@ def test_changed_parameters_reach_what_exists(cloud: Cloud) -> None:
     after = snapshot(cloud)
     assert after["cors"][0]["AllowedOrigins"] == [ORIGIN]
     assert after["queues"][1]["VisibilityTimeout"] == "11"
+
+
+def test_what_is_written_to_the_audit_bucket_is_locked(cloud: Cloud) -> None:
+    s3, bucket = cloud.client("s3"), cloud.resources.audit_bucket
+    written = s3.put_object(Bucket=bucket, Key="digests/a", Body=b"1", IfNoneMatch="*")
+    with pytest.raises(s3.exceptions.ClientError, match="object lock"):
+        s3.delete_object(Bucket=bucket, Key="digests/a", VersionId=written["VersionId"])
+    head = s3.head_object(Bucket=bucket, Key="digests/a")
+    assert head["ObjectLockMode"] == "GOVERNANCE"
+
+
+def test_a_stage_from_before_there_were_digests_gets_their_bucket(cloud: Cloud) -> None:
+    before, s3 = snapshot(cloud), cloud.client("s3")
+    s3.delete_bucket(Bucket=cloud.resources.audit_bucket)
+    assert provision(cloud.access, {"Stage": cloud.stage}) == cloud.resources
+    assert snapshot(cloud)["lock"] == before["lock"]
+    # And one that was made without a lock is locked from then on.
+    s3.delete_bucket(Bucket=cloud.resources.audit_bucket)
+    s3.create_bucket(Bucket=cloud.resources.audit_bucket)
+    provision(cloud.access, {"Stage": cloud.stage})
+    after = snapshot(cloud)
+    assert (after["lock"], after["versioning"]) == (before["lock"], "Enabled")
 
 
 def test_properties_that_it_cannot_provision_are_refused(cloud: Cloud, tmp_path: Path) -> None:

@@ -11,7 +11,11 @@ from infra.local.provision import TEMPLATE, Resources, provision
 from infra.local.resources import KINDS
 from infra.local.template import Template
 
-PSEUDO = {"AWS::AccountId": "123456789012", "AWS::Region": "eu-west-1"}
+PSEUDO = {
+    "AWS::AccountId": "123456789012",
+    "AWS::Partition": "aws",
+    "AWS::Region": "eu-west-1",
+}
 
 
 def load(**parameters: str) -> Template:
@@ -51,9 +55,12 @@ def test_resources_come_after_what_they_refer_to() -> None:
 
 
 def test_the_local_stack_knows_every_declared_type_and_every_resource_has_an_output() -> None:
-    template = load()
+    template = load(RequireTls="false", DigestSigner="file")
     assert {each.type for each in template.in_order()} <= KINDS.keys()
     assert len(template.outputs) == len(Resources.__struct_fields__)
+    on_aws = load()
+    assert {each.type for each in on_aws.in_order()} - KINDS.keys() == {"AWS::KMS::Key"}
+    assert on_aws.outputs.keys() - template.outputs.keys() == {"DigestKey"}
 
 
 def test_work_is_woken_by_fresh_commits_only_and_projections_by_all() -> None:
@@ -81,6 +88,22 @@ def test_each_queue_has_its_own_dead_letters_and_asks_for_tls_on_aws_only() -> N
         assert [statement["Sid"] for statement in statements] == ["RuleSends"]
     assert "MediaBucketPolicy" in {each.name for each in on_aws.in_order()}
     assert "MediaBucketPolicy" not in {each.name for each in locally.in_order()}
+
+
+def test_digests_are_locked_as_the_parameters_say_and_outlive_the_stack() -> None:
+    template = load(AuditRetentionMode="COMPLIANCE", AuditRetentionDays="30")
+    bucket = properties(template, "AuditBucket")
+    assert bucket["ObjectLockEnabled"] is True
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    rule = bucket["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+    assert rule == {"Mode": "COMPLIANCE", "Days": 30}
+    key = properties(template, "DigestKey")
+    assert (key["KeySpec"], key["KeyUsage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
+    text = TEMPLATE.read_text()
+    for name in ("AuditBucket", "DigestKey"):
+        declared = text.partition(f"\n  {name}:\n")[2].partition("Properties:")[0]
+        assert "DeletionPolicy: Retain" in declared
+        assert "UpdateReplacePolicy: Retain" in declared
 
 
 @pytest.mark.parametrize(
@@ -151,7 +174,7 @@ def test_circles_are_refused(tmp_path: Path) -> None:
 def test_other_resource_types_are_refused_before_anything_is_created(tmp_path: Path) -> None:
     path = tmp_path / "template.yaml"
     path.write_text(
-        "Parameters: {RequireTls: {Type: String}}\n"
+        "Parameters: {RequireTls: {Type: String}, DigestSigner: {Type: String}}\n"
         "Resources: {T: {Type: 'AWS::DynamoDB::Table'}, F: {Type: 'AWS::Lambda::Function'}}"
     )
     nowhere = CloudAccess("http://127.0.0.1:9", "key", "secret")
