@@ -8,12 +8,22 @@ follow is woken by the commit itself.
 from __future__ import annotations
 
 from commands.dispatch import Context, Position, execute
+from commands.ledger import AdjustCredits
 from commands.operations import (
     AbandonSeparation,
     Pause,
     RefundSeparation,
     RequeueSeparation,
     Resume,
+)
+from commands.purchases import (
+    NoteDispute,
+    NoteRefund,
+    OpenCheckout,
+    RecordLapse,
+    RecordPayment,
+    RecordPending,
+    RecordRefund,
 )
 from commands.separations import (
     CancelSeparation,
@@ -35,15 +45,23 @@ from commands.users import SignUp
 __all__ = [
     "AbandonSeparation",
     "AbortUpload",
+    "AdjustCredits",
     "CancelSeparation",
     "CompleteSeparation",
     "CompleteUpload",
     "Context",
     "FailSeparation",
     "InitializeUpload",
+    "NoteDispute",
+    "NoteRefund",
+    "OpenCheckout",
     "Pause",
     "Position",
+    "RecordLapse",
+    "RecordPayment",
+    "RecordPending",
     "RecordProbe",
+    "RecordRefund",
     "RecordStage",
     "RefundSeparation",
     "RejectAsset",

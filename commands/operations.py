@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Any
 
 from commands.dispatch import Command, Context, Position, handles
-from commands.separations import account_of, end_releasing, load_job
+from commands.ledger import REMEMBERED_COMMITS, account_of, moment
+from commands.separations import end_releasing, load_job
 from domain import controls, credits, job
 from domain.aggregate import Event
 from domain.commit import Append, Loaded, Meta
@@ -20,9 +21,6 @@ from domain.credits import CreditsGranted
 from domain.errors import KeyReused
 from domain.ids import derived
 from domain.reasons import stated
-
-# So many commits back a repeated command is looked for: more than most jobs ever have.
-REMEMBERED_COMMITS = 64
 
 
 class Pause(Command, frozen=True):
@@ -132,9 +130,8 @@ def refund_separation(
     back = CreditsGranted(
         asked.user_id, grant_id, "refund", loaded.state.charged, job_id=command.job_id
     )
-    return context.commit(
-        meta, Append(loaded, events), Append(account, credits.grant(account.state, back))
-    )
+    given = credits.grant(account.state, back, moment(context, account))
+    return context.commit(meta, Append(loaded, events), Append(account, given))
 
 
 def _load_controls(context: Context) -> Loaded[ControlsState]:

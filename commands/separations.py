@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from commands.dispatch import Command, Context, Position, handles
+from commands.ledger import account_of, moment
 from domain import asset, controls, credits, job, pricing
 from domain.aggregate import Event
 from domain.asset import ASSET
 from domain.commit import Append, Loaded, Meta
-from domain.credits import CREDITS, CreditState
 from domain.errors import Invalid
 from domain.job import JOB, JobState, StemFile
+from domain.pricing import Quoted
 
 
 class RequestSeparation(Command, frozen=True):
-    """Separate an asset. No stem named: all stems of the model."""
+    """Separate an asset. No stem named: all stems of the model.
+
+    quoted: the price that the user agreed to; another one by now refuses the job.
+    """
 
     user_id: str
     job_id: str
@@ -28,6 +32,7 @@ class RequestSeparation(Command, frozen=True):
     format: str
     stems: tuple[str, ...] = ()
     retry_of: str | None = None
+    quoted: Quoted | None = None
 
 
 class CancelSeparation(Command, frozen=True):
@@ -99,9 +104,10 @@ def request_separation(
     events = job.request(wanted.state, asked)
     if not events:
         return (Position(wanted.tip.stream, wanted.version),)
+    pricing.require_quoted(offer, command.quoted)
     _check_retry(context, command)
     account = account_of(context, user_id)
-    held = credits.reserve(account.state, command.job_id, offer.price, context.clock.now())
+    held = credits.reserve(account.state, command.job_id, offer.price, moment(context, account))
     return context.commit(meta, Append(wanted, events), Append(account, held))
 
 
@@ -147,7 +153,8 @@ def complete_separation(
         return (Position(loaded.tip.stream, loaded.version),)
     asked = loaded.state.asked
     account = account_of(context, asked.user_id)
-    spent = credits.capture(account.state, command.job_id, loaded.state.charged)
+    charged, now = loaded.state.charged, moment(context, account)
+    spent = credits.capture(account.state, command.job_id, charged, now)
     return context.commit(meta, Append(loaded, events), Append(account, spent))
 
 
@@ -171,7 +178,7 @@ def end_releasing(
     if not events:
         return (Position(loaded.tip.stream, loaded.version),)
     account = account_of(context, loaded.state.asked.user_id)
-    released = credits.release(account.state, job_id, reason)
+    released = credits.release(account.state, job_id, reason, moment(context, account))
     return context.commit(meta, Append(loaded, events), Append(account, released))
 
 
@@ -188,8 +195,3 @@ def _check_retry(context: Context, command: RequestSeparation) -> None:
 def load_job(context: Context, job_id: str) -> Loaded[JobState]:
     """The job as it stands."""
     return context.store.load(JOB, JOB.stream(job_id))
-
-
-def account_of(context: Context, user_id: str) -> Loaded[CreditState]:
-    """A user's account as it stands."""
-    return context.store.load(CREDITS, CREDITS.stream(user_id))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from commands.dispatch import Command, Context, Position, handles
+from commands.ledger import account_of, moment
 from domain import credits, user
 from domain.commit import Append, Meta
-from domain.credits import CREDITS, CreditsGranted
+from domain.credits import CreditsGranted
 from domain.ids import derived
 from domain.user import USER
 
@@ -25,7 +26,7 @@ def sign_up(context: Context, command: SignUp, meta: Meta) -> tuple[Position, ..
     person = context.store.load(USER, USER.stream(user_id))
     if person.version:
         return (Position(person.tip.stream, person.version),)
-    account = context.store.load(CREDITS, CREDITS.stream(user_id))
+    account = account_of(context, user_id)
     place = (person.tip.stream, person.version + 1, "email")
     email = context.sealer.seal(user_id, place, command.email)
     gift = CreditsGranted(
@@ -34,5 +35,5 @@ def sign_up(context: Context, command: SignUp, meta: Meta) -> tuple[Position, ..
     return context.commit(
         meta,
         Append(person, user.sign_up(person.state, user_id, command.issuer, email)),
-        Append(account, credits.grant(account.state, gift)),
+        Append(account, credits.grant(account.state, gift, moment(context, account))),
     )

@@ -10,10 +10,11 @@ from domain.controls import CONTROLS
 from domain.credits import CREDITS
 from domain.errors import NotFound
 from domain.job import JOB
+from domain.purchase import PURCHASE
 from domain.user import USER
 
 BY_CATEGORY: dict[str, Aggregate[Any]] = {
-    aggregate.category: aggregate for aggregate in (JOB, CREDITS, ASSET, USER, CONTROLS)
+    aggregate.category: aggregate for aggregate in (JOB, CREDITS, ASSET, USER, PURCHASE, CONTROLS)
 }
 
 

@@ -1,31 +1,33 @@
 """A credit account: grants come in; a job reserves, then captures or releases.
 
-At every version: granted = available + reserved + captured + expired. Credits are
-integers; one credit is one second of audio at the standard model. The draws that a
-reservation makes on grants are recorded, so that a release undoes exactly those.
+At every version: granted = available + reserved + captured + expired + revoked - debt. Credits
+are integers; one credit is one second of audio at the standard model. The draws that are made
+on grants are recorded, so that a release undoes exactly those.
+
+A payment that is taken back takes its credits back. What was spent meanwhile is a debt, and
+whatever comes in settles it first: nobody has both a debt and credits to spend.
+
+Decisions take ``now`` in epoch milliseconds, which must not lie before the account's last commit
+(see ``commands.ledger.moment``): no clock that was set back revives an expired grant.
 """
 
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.aggregate import Aggregate, Event
-from domain.errors import NotEnoughCredits
+from domain.draws import Draw, Draws, split, taken, total
+from domain.errors import Invalid, NotEnoughCredits, Refused
 
 # --- events (these names are the storage format) ---------------------------------------
 
 
-class Draw(Struct, frozen=True, array_like=True):
-    """So many credits out of one grant."""
-
-    grant_id: str
-    amount: int
-
-
 class CreditsGranted(Event, frozen=True):
-    """source: signup, purchase, promotion, adjustment or refund, which names its job.
+    """source: signup, purchase, promotion, adjustment, refund (of a job) or reinstatement.
 
-    expires: epoch milliseconds. Grants of low priority are spent first.
+    The last is for a payment that was taken back and came again: a dispute won, a refund that
+    failed. expires: epoch milliseconds. Grants of low priority are spent first.
     """
 
     user_id: str
@@ -35,6 +37,8 @@ class CreditsGranted(Event, frozen=True):
     expires: int | None = None
     priority: int = 100
     job_id: str | None = None
+    purchase_id: str | None = None
+    reason: str = ""
 
 
 class CreditsReserved(Event, frozen=True):
@@ -43,7 +47,7 @@ class CreditsReserved(Event, frozen=True):
     user_id: str
     job_id: str
     amount: int
-    draws: tuple[Draw, ...]
+    draws: Draws
 
 
 class CreditsCaptured(Event, frozen=True):
@@ -52,8 +56,8 @@ class CreditsCaptured(Event, frozen=True):
     user_id: str
     job_id: str
     amount: int
-    draws: tuple[Draw, ...]
-    returned: tuple[Draw, ...] = ()
+    draws: Draws
+    returned: Draws = ()
 
 
 class CreditsReleased(Event, frozen=True):
@@ -62,7 +66,7 @@ class CreditsReleased(Event, frozen=True):
     user_id: str
     job_id: str
     amount: int
-    draws: tuple[Draw, ...]
+    draws: Draws
     reason: str
 
 
@@ -74,7 +78,33 @@ class CreditsExpired(Event, frozen=True):
     amount: int
 
 
+class CreditsRevoked(Event, frozen=True):
+    """Taken back: ``draws``, and ``debt``, which was not there any more.
+
+    source: refund or dispute (of a purchase), or adjustment.
+    """
+
+    user_id: str
+    source: str
+    amount: int
+    draws: Draws
+    debt: int = 0
+    purchase_id: str | None = None
+    reason: str = ""
+
+
+class DebtSettled(Event, frozen=True):
+    """Credits that came in, or came back, went to the debt."""
+
+    user_id: str
+    amount: int
+    draws: Draws
+
+
 # --- state ------------------------------------------------------------------------------
+
+MAX_AMOUNT = 1_000_000_000
+"""Of one movement: thirty years of audio. Sums stay exact in any client's numbers."""
 
 
 class Grant(Struct):
@@ -85,17 +115,18 @@ class Grant(Struct):
     expires: int | None
     priority: int
     number: int
+    source: str
 
 
 class Reservation(Struct, frozen=True):
     """A job's hold."""
 
     amount: int
-    draws: tuple[Draw, ...]
+    draws: Draws
 
 
 class CreditState(Struct):
-    """Grants that still have credits, open reservations, and the totals of the invariant."""
+    """Grants that still have credits, open reservations, and the totals of the law."""
 
     user_id: str = ""
     grants: dict[str, Grant] = {}
@@ -104,15 +135,28 @@ class CreditState(Struct):
     granted: int = 0
     captured: int = 0
     expired: int = 0
+    revoked: int = 0
+    debt: int = 0
 
     @property
     def reserved(self) -> int:
         """Credits held by open jobs."""
         return sum(r.amount for r in self.reservations.values())
 
+    @property
+    def left(self) -> int:
+        """Credits in grants, also in those whose time is over and that nobody wrote off yet."""
+        return sum(grant.left for grant in self.grants.values())
+
     def available(self, now: int) -> int:
         """Credits that can be spent at ``now`` (epoch ms): expired grants do not count."""
         return sum(g.left for g in self.grants.values() if not _is_over(g, now))
+
+    @property
+    def balanced(self) -> bool:
+        """The law: granted = available + reserved + captured + expired + revoked - debt."""
+        accounted = self.left + self.reserved + self.captured + self.expired + self.revoked
+        return self.granted == accounted - self.debt
 
 
 def evolve(state: CreditState, event: Event) -> CreditState:
@@ -138,15 +182,35 @@ def evolve(state: CreditState, event: Event) -> CreditState:
         case CreditsGranted():
             state.user_id = event.user_id
             state.grants[event.grant_id] = Grant(
-                event.amount, 0, event.expires, event.priority, state.grants_made
+                event.amount, 0, event.expires, event.priority, state.grants_made, event.source
             )
             state.grants_made += 1
             state.granted += event.amount
+        case _:
+            _evolve_rare(state, event)
+    return state
+
+
+def _evolve_rare(state: CreditState, event: Event) -> None:
+    match event:
         case CreditsExpired():
             state.expired += event.amount
-            state.grants[event.grant_id].left -= event.amount
-            _drop_if_empty(state, event.grant_id)
-    return state
+            _take(state, Draw(event.grant_id, event.amount))
+        case CreditsRevoked():
+            state.user_id = event.user_id
+            state.revoked += event.amount
+            state.debt += event.debt
+            for draw in event.draws:
+                _take(state, draw)
+        case DebtSettled():
+            state.debt -= event.amount
+            for draw in event.draws:
+                _take(state, draw)
+
+
+def _take(state: CreditState, draw: Draw) -> None:
+    state.grants[draw.grant_id].left -= draw.amount
+    _drop_if_empty(state, draw.grant_id)
 
 
 def _unhold(state: CreditState, draw: Draw, back: int) -> None:
@@ -163,15 +227,26 @@ def _drop_if_empty(state: CreditState, grant_id: str) -> None:
         del state.grants[grant_id]
 
 
-EVENTS = (CreditsGranted, CreditsReserved, CreditsCaptured, CreditsReleased, CreditsExpired)
+EVENTS = (
+    CreditsGranted, CreditsReserved, CreditsCaptured, CreditsReleased, CreditsExpired,
+    CreditsRevoked, DebtSettled,
+)  # fmt: skip
 CREDITS = Aggregate("credits", EVENTS, CreditState, evolve)
 
 # --- decisions --------------------------------------------------------------------------
 
 
-def grant(state: CreditState, granted: CreditsGranted) -> list[Event]:
-    """Add credits; the same grant again changes nothing while any of it is left."""
-    return [] if granted.grant_id in state.grants else [granted]
+def grant(state: CreditState, granted: CreditsGranted, now: int) -> list[Event]:
+    """Add credits, and settle the debt with them; the same grant again changes nothing.
+
+    (It is known while any of it is left; who grants remembers longer.) Raises Invalid.
+    """
+    checked(granted.amount)
+    if granted.grant_id in state.grants:
+        return []
+    lasts = granted.expires is None or granted.expires > now
+    came = (Draw(granted.grant_id, granted.amount),) if lasts else ()
+    return [granted, *_settle(state, came)]
 
 
 def expire(state: CreditState, now: int) -> list[Event]:
@@ -186,60 +261,81 @@ def expire(state: CreditState, now: int) -> list[Event]:
 def reserve(state: CreditState, job_id: str, amount: int, now: int) -> list[Event]:
     """Hold ``amount`` for a job, burning by priority, then expiry, then age.
 
-    A job holds once: again changes nothing. Raises NotEnoughCredits.
+    A job holds once: again changes nothing. Raises NotEnoughCredits, Invalid.
     """
+    checked(amount)
     if job_id in state.reservations:
         return []
     available = state.available(now)
     if amount > available:
-        raise NotEnoughCredits(amount, available)
-    over = expire(state, now)
-    draws = _draw(state, amount, now)
-    return [*over, CreditsReserved(state.user_id, job_id, amount, draws)]
+        raise NotEnoughCredits(amount, available, state.debt)
+    draws = taken(_burn_order(state, now), amount)
+    return [*expire(state, now), CreditsReserved(state.user_id, job_id, amount, draws)]
 
 
-def capture(state: CreditState, job_id: str, amount: int) -> list[Event]:
+def capture(state: CreditState, job_id: str, amount: int, now: int) -> list[Event]:
     """Spend at most what the job holds; the rest goes back. Nothing held: no events."""
     hold = state.reservations.get(job_id)
     if hold is None:
         return []
-    spent, returned = _split(hold.draws, min(amount, hold.amount))
-    taken = sum(d.amount for d in spent)
-    return [CreditsCaptured(state.user_id, job_id, taken, spent, returned)]
+    if amount:
+        checked(amount)
+    spent, returned = split(hold.draws, min(amount, hold.amount))
+    captured = CreditsCaptured(state.user_id, job_id, total(spent), spent, returned)
+    return [captured, *_settle(state, _lasting(state, returned, now))]
 
 
-def release(state: CreditState, job_id: str, reason: str) -> list[Event]:
+def release(state: CreditState, job_id: str, reason: str, now: int) -> list[Event]:
     """Give the job's hold back to its grants. Nothing held: no events."""
     hold = state.reservations.get(job_id)
     if hold is None:
         return []
-    return [CreditsReleased(state.user_id, job_id, hold.amount, hold.draws, reason)]
+    released = CreditsReleased(state.user_id, job_id, hold.amount, hold.draws, reason)
+    return [released, *_settle(state, _lasting(state, hold.draws, now))]
+
+
+def revoke(state: CreditState, wanted: CreditsRevoked, first: str, now: int) -> list[Event]:
+    """Take ``wanted.amount`` back: out of the grant ``first``, then the others, then as a debt.
+
+    What open jobs hold stays theirs. ``wanted`` says why; its draws and debt are found here.
+    Raises Invalid.
+    """
+    checked(wanted.amount)
+    order = sorted(_burn_order(state, now), key=lambda draw: draw.grant_id != first)
+    draws = taken(order, wanted.amount)
+    debt = wanted.amount - total(draws)
+    return [*expire(state, now), replace(wanted, draws=draws, debt=debt)]
+
+
+def take_away(state: CreditState, wanted: CreditsRevoked, now: int) -> list[Event]:
+    """Revoke what is there to spend, and never make a debt. Raises Invalid, Refused."""
+    available = state.available(now)
+    if wanted.amount > available:
+        raise Refused(f"The account has {available} credits to take, not {wanted.amount}.")
+    return revoke(state, wanted, "", now)
+
+
+def checked(amount: object) -> int:
+    """The amount. Raises Invalid unless it is a whole number of credits, 1..MAX_AMOUNT."""
+    if not isinstance(amount, int) or isinstance(amount, bool) or not 0 < amount <= MAX_AMOUNT:
+        raise Invalid(f"A movement of credits is a whole number from 1 to {MAX_AMOUNT}.")
+    return amount
 
 
 def _is_over(grant: Grant, now: int) -> bool:
     return grant.expires is not None and grant.expires <= now
 
 
-def _draw(state: CreditState, amount: int, now: int) -> tuple[Draw, ...]:
+def _lasting(state: CreditState, draws: Draws, now: int) -> Draws:
+    return tuple(draw for draw in draws if not _is_over(state.grants[draw.grant_id], now))
+
+
+def _settle(state: CreditState, came: Draws) -> list[Event]:
+    paid = taken(came, state.debt)
+    return [DebtSettled(state.user_id, total(paid), paid)] if paid else []
+
+
+def _burn_order(state: CreditState, now: int) -> list[Draw]:
     live = [(i, g) for i, g in state.grants.items() if g.left and not _is_over(g, now)]
     live.sort(key=lambda item: (item[1].priority, item[1].expires or 1 << 62, item[1].number))
-    draws = []
-    for grant_id, grant in live:
-        if not amount:
-            break
-        taken = min(amount, grant.left)
-        draws.append(Draw(grant_id, taken))
-        amount -= taken
-    return tuple(draws)
-
-
-def _split(draws: tuple[Draw, ...], amount: int) -> tuple[tuple[Draw, ...], tuple[Draw, ...]]:
-    spent, returned = [], []
-    for draw in draws:
-        taken = min(amount, draw.amount)
-        amount -= taken
-        if taken:
-            spent.append(Draw(draw.grant_id, taken))
-        if taken < draw.amount:
-            returned.append(Draw(draw.grant_id, draw.amount - taken))
-    return tuple(spent), tuple(returned)
+    return [Draw(grant_id, grant.left) for grant_id, grant in live]

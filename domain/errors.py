@@ -4,6 +4,7 @@
     ├── Invalid              invalid_request    422  no    the request breaks a rule
     │   ├── UnknownModel     unknown_model      422  no
     │   ├── UnknownStem      unknown_stem       422  no
+    │   ├── UnknownPack      unknown_pack       422  no
     │   ├── UnsupportedFormat unsupported_format 422 no    e.g. MP3 at 192 kHz
     │   ├── UploadTooLarge   upload_too_large   413  no
     │   ├── KeyReused        idempotency_key_reused 422 no same key, different body
@@ -17,6 +18,8 @@
     ├── Refused              not_allowed_now    409  no    the aggregate's state forbids it
     │   ├── AssetNotReady    asset_not_ready    409  yes   the upload is still being probed
     │   ├── AssetUnusable    asset_rejected     422  no
+    │   ├── PriceChanged     price_changed      409  no    the quote is of another price list
+    │   ├── PurchaseUnknown  purchase_unknown   409  yes   paid, and not on record here (yet)
     │   ├── StaleAttempt     stale_attempt      409  no    another worker took the job over
     │   ├── projections.generations.RebuildRunning
     │   │                    rebuild_running    409  no    another process rebuilds that read model
@@ -32,6 +35,8 @@
     │                        projector_silent   503  yes   no pulse comes through its queue
     ├── handlers.api.problems.NotReady
     │                        not_ready          503  yes   readiness names what does not answer
+    ├── NothingForSale       nothing_for_sale   503  no    this deployment takes no payments
+    ├── WebhookRefused       webhook_refused    400  no    a signature that does not verify
     ├── CommitTooLarge       commit_too_large   413  no    over 300 KB
     ├── HistoryBroken        history_broken     500  no    the hash chain does not hold
     ├── MediaError           (the code says)    422  no    the bytes cannot be worked with
@@ -76,6 +81,12 @@ class UnknownStem(Invalid):
     """The model does not give that stem."""
 
     code = "unknown_stem"
+
+
+class UnknownPack(Invalid):
+    """No such pack of credits is sold here."""
+
+    code = "unknown_pack"
 
 
 class UnsupportedFormat(Invalid):
@@ -137,17 +148,24 @@ class NotFound(SplitSoundError):
 
 
 class NotEnoughCredits(SplitSoundError):
-    """The account cannot cover the price. Carries ``required`` and ``available``."""
+    """The account cannot cover the price.
+
+    Carries ``required``, ``available``, ``debt`` and ``missing``: how many credits to buy.
+    """
 
     code = "not_enough_credits"
     status = 402
 
-    def __init__(self, required: int, available: int) -> None:
+    def __init__(self, required: int, available: int, debt: int = 0) -> None:
+        missing = required - available + debt
+        owed = f", and {debt} are owed for a payment that was taken back" if debt else ""
         super().__init__(
-            f"This costs {required} credits and {available} are available. "
-            "A shorter song or a cheaper model costs less.",
+            f"This costs {required} credits and {available} are available{owed}. "
+            f"Buy {missing} or more; a shorter song or a cheaper model costs less.",
             required=required,
             available=available,
+            debt=debt,
+            missing=missing,
         )
 
 
@@ -170,6 +188,19 @@ class AssetUnusable(Refused):
 
     code = "asset_rejected"
     status = 422
+
+
+class PriceChanged(Refused):
+    """The price that the user agreed to is no longer the price. Carries today's ``price``."""
+
+    code = "price_changed"
+
+
+class PurchaseUnknown(Refused):
+    """Stripe tells of a purchase of ours that has no record here (yet): reconcile."""
+
+    code = "purchase_unknown"
+    retryable = True
 
 
 class StaleAttempt(Refused):
@@ -240,6 +271,20 @@ def _duration(seconds: int) -> str:
         return f"{seconds} seconds" if seconds != 1 else "a second"
     minutes = -(-seconds // 60)
     return f"{minutes} minutes" if minutes < 120 else f"{-(-minutes // 60)} hours"
+
+
+class NothingForSale(SplitSoundError):
+    """This deployment has no payment provider."""
+
+    code = "nothing_for_sale"
+    status = 503
+
+
+class WebhookRefused(SplitSoundError):
+    """A webhook without a valid, recent signature: forged, stale or meant for another endpoint."""
+
+    code = "webhook_refused"
+    status = 400
 
 
 class CommitTooLarge(SplitSoundError):

@@ -13,10 +13,19 @@ from projections.credits import CREDITS_VIEW
 from projections.jobs import JOBS_VIEW
 from projections.library import LIBRARY_VIEW
 from projections.projection import Projection
+from projections.purchases import PURCHASES_VIEW
 from projections.usage import USAGE_VIEW
 
 ALL: dict[str, Projection[Any]] = {
-    p.name: p for p in (JOBS_VIEW, CREDITS_VIEW, LIBRARY_VIEW, USAGE_VIEW)
+    p.name: p for p in (JOBS_VIEW, CREDITS_VIEW, LIBRARY_VIEW, PURCHASES_VIEW, USAGE_VIEW)
 }
 
-__all__ = ["ALL", "CREDITS_VIEW", "JOBS_VIEW", "LIBRARY_VIEW", "USAGE_VIEW", "Projection"]
+__all__ = [
+    "ALL",
+    "CREDITS_VIEW",
+    "JOBS_VIEW",
+    "LIBRARY_VIEW",
+    "PURCHASES_VIEW",
+    "USAGE_VIEW",
+    "Projection",
+]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from domain import credits
-from domain.aggregate import Recorded
+from domain.aggregate import Event, Recorded
 from domain.credits import CREDITS, CreditState
+from domain.draws import total
 from projections.projection import Index, Projection
 
 
@@ -31,35 +32,53 @@ class StatementLine(Struct, frozen=True):
     job_id: str | None = None
     grant_id: str | None = None
     reason: str = ""
+    purchase_id: str | None = None
+
+
+class _Said(Struct, frozen=True):
+    """An event in the words of a statement."""
+
+    kind: str
+    change: int
+    amount: int
+    reason: str
+    job_id: str | None = None
+    grant_id: str | None = None
+    purchase_id: str | None = None
 
 
 def apply(view: AccountView, recorded: Recorded) -> list[Struct]:
     """Fold one event and say it as a statement line."""
     view.account = credits.evolve(view.account, recorded.event)
-    kind, change, amount, job_id, grant_id, reason = _words(recorded)
-    balance = sum(grant.left for grant in view.account.grants.values())
+    said = _words(recorded.event)
     return [
         StatementLine(
-            recorded.version, recorded.time, kind, change, amount, balance,
-            job_id, grant_id, reason,
+            recorded.version, recorded.time, said.kind, said.change, said.amount,
+            view.account.left, said.job_id, said.grant_id, said.reason, said.purchase_id,
         )
     ]  # fmt: skip
 
 
-def _words(recorded: Recorded) -> tuple[str, int, int, str | None, str | None, str]:
-    match recorded.event:
+def _words(event: Event) -> _Said:
+    match event:
         case credits.CreditsReserved() as e:
-            return "reserve", -e.amount, e.amount, e.job_id, None, "held for a job"
+            return _Said("reserve", -e.amount, e.amount, "held for a job", e.job_id)
         case credits.CreditsCaptured() as e:
-            back = sum(draw.amount for draw in e.returned)
-            return "capture", back, e.amount, e.job_id, None, "spent by a job"
+            return _Said("capture", total(e.returned), e.amount, "spent by a job", e.job_id)
         case credits.CreditsReleased() as e:
-            return "release", e.amount, e.amount, e.job_id, None, e.reason
+            return _Said("release", e.amount, e.amount, e.reason, e.job_id)
         case credits.CreditsGranted() as e:
-            return "grant", e.amount, e.amount, e.job_id, e.grant_id, e.source
+            why = e.reason or e.source
+            return _Said("grant", e.amount, e.amount, why, e.job_id, e.grant_id, e.purchase_id)
         case credits.CreditsExpired() as e:
-            return "expire", -e.amount, e.amount, None, e.grant_id, "the grant's time was over"
-    raise TypeError(f"no statement line for {type(recorded.event).__name__}")
+            why = "the grant's time was over"
+            return _Said("expire", -e.amount, e.amount, why, grant_id=e.grant_id)
+        case credits.CreditsRevoked() as e:
+            why = e.reason or f"the payment was taken back ({e.source})"
+            return _Said("revoke", -total(e.draws), e.amount, why, purchase_id=e.purchase_id)
+        case credits.DebtSettled() as e:
+            return _Said("settle", -e.amount, e.amount, "paid what was owed")
+    raise TypeError(f"no statement line for {type(event).__name__}")
 
 
 def index(view: AccountView) -> Index:
@@ -67,4 +86,10 @@ def index(view: AccountView) -> Index:
     return Index(view.account.user_id, "account")
 
 
-CREDITS_VIEW = Projection("credits", 1, CREDITS, AccountView, apply, index, has_lines=True)
+CREDITS_VIEW = Projection(
+    "credits", 2, CREDITS, AccountView, apply, index, has_lines=True,
+    changes={
+        2: ("body.account.grants", "body.account.revoked", "body.account.debt",
+            "line.body.purchase_id"),
+    },
+)  # fmt: skip

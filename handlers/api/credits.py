@@ -20,19 +20,24 @@ from projections.query import Versioned, latest, live
 
 
 class GrantBody(Struct, frozen=True):
-    """Credits with a common origin. left: can be spent; held: in open jobs."""
+    """Credits with a common origin. left: can be spent; held: in open jobs.
+
+    source: signup, purchase, promotion, adjustment, refund or reinstatement.
+    """
 
     grant_id: str
     left: int
     held: int
     expires_at: Moment | None
     priority: int
+    source: str
 
 
 class Account(Struct, frozen=True, kw_only=True):
-    """granted = available + reserved + captured + expired, always.
+    """granted = available + reserved + captured + expired + revoked - debt, always.
 
-    grants: those that still have credits, oldest first.
+    grants: those that still have credits, oldest first. debt: of payments that were taken back
+    after their credits were spent; what comes in settles it first.
     """
 
     available: int
@@ -40,13 +45,18 @@ class Account(Struct, frozen=True, kw_only=True):
     captured: int
     granted: int
     expired: int
+    revoked: int
+    debt: int
     grants: list[GrantBody]
     stream: str
     version: int
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """One line of the statement. change: of what can be spent; balance: after it."""
+    """One line of the statement. change: of what can be spent; balance: after it.
+
+    kind: grant, reserve, capture, release, expire, revoke or settle (a debt).
+    """
 
     version: int
     time: Moment
@@ -56,6 +66,7 @@ class Line(Struct, frozen=True, kw_only=True):
     balance: int
     job_id: str | None
     grant_id: str | None
+    purchase_id: str | None
     reason: str
 
 
@@ -117,6 +128,7 @@ def _line(line: StatementLine) -> Line:
         balance=line.balance,
         job_id=line.job_id,
         grant_id=line.grant_id,
+        purchase_id=line.purchase_id,
         reason=line.reason,
     )
 
@@ -131,6 +143,8 @@ def _render(found: Versioned[AccountView], now: int) -> Account:
         captured=account.captured,
         granted=account.granted,
         expired=account.expired,
+        revoked=account.revoked,
+        debt=account.debt,
         grants=[_grant(i, g) for i, g in account.grants.items()],
         stream=found.stream,
         version=found.version,
@@ -139,8 +153,9 @@ def _render(found: Versioned[AccountView], now: int) -> Account:
 
 def _grant(grant_id: str, grant: Grant) -> GrantBody:
     return GrantBody(
-        grant_id, grant.left, grant.held, moment_or_none(grant.expires), grant.priority
-    )
+        grant_id, grant.left, grant.held, moment_or_none(grant.expires), grant.priority,
+        grant.source,
+    )  # fmt: skip
 
 
 CREDITS = Router("/credits", route_handlers=[balance, history], tags=["credits"])

@@ -139,7 +139,7 @@ def test_not_enough_credits_says_how_many() -> None:
     poor.ready_asset()
     with pytest.raises(NotEnoughCredits) as refused:
         poor.queued_job()
-    assert refused.value.extra == {"required": 10, "available": 9}
+    assert refused.value.extra == {"required": 10, "available": 9, "debt": 0, "missing": 1}
     assert not list(poor.store.read("job-j"))
 
 

@@ -86,7 +86,9 @@ def test_a_job_is_made_once_and_charged_at_most_once(seed: int) -> None:
 def _give_for_a_while(world: World) -> None:
     account = world.store.load(CREDITS, CREDITS.stream("u"))
     gift = CreditsGranted("u", "gift", "promotion", 15, world.clock.now() + 20_000, 1)
-    world.store.append([Append(account, credits.grant(account.state, gift))], Meta("c", "test"))
+    world.store.append(
+        [Append(account, credits.grant(account.state, gift, world.clock.now()))], Meta("c", "test")
+    )
 
 
 def _wish(job: str, chance: random.Random) -> Command:

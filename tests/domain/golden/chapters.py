@@ -12,12 +12,20 @@ from typing import Any
 from commands import (
     AbandonSeparation,
     AbortUpload,
+    AdjustCredits,
     CancelSeparation,
     CompleteSeparation,
     CompleteUpload,
     FailSeparation,
     InitializeUpload,
+    NoteDispute,
+    NoteRefund,
+    OpenCheckout,
     Pause,
+    RecordLapse,
+    RecordPayment,
+    RecordPending,
+    RecordRefund,
     RecordStage,
     RefundSeparation,
     RejectAsset,
@@ -32,6 +40,8 @@ from domain.aggregate import Event
 from domain.commit import Append, Meta
 from domain.credits import CREDITS, CreditsGranted
 from domain.job import STAGES, StemFile
+from domain.packs import Pack
+from domain.purchase import Claim, Payment
 from tests.world import World
 
 
@@ -98,9 +108,9 @@ def _first_jobs(tell: Teller) -> None:
 def _first_credits(tell: Teller) -> None:
     soon = tell.world.clock.now() + 2000
     gift = CreditsGranted("usr_ann", "grt_gift", "promotion", 20, soon, 10)
-    tell.book(lambda account: credits.grant(account, gift))
+    tell.book(lambda account: credits.grant(account, gift, soon - 2000))
     tell.book(lambda account: credits.reserve(account, "job_part", 7, soon - 1500))
-    tell.book(lambda account: credits.capture(account, "job_part", 5))
+    tell.book(lambda account: credits.capture(account, "job_part", 5, soon - 1500))
     tell.world.clock.time += 5000
     tell.book(lambda account: credits.expire(account, soon))
 
@@ -143,9 +153,36 @@ def unfinished() -> World:
     return tell.world
 
 
+def payments() -> World:
+    """Purchases: paid, given back in part, contested and won; a debt, and adjustments."""
+    tell = Teller("usr_dee")
+    tell.world.sign_up("usr_dee")
+    tell.world.ready_asset("usr_dee", "ast_long", seconds=500)
+    pack = Pack("hour", "1 hour", 1000, 390, "eur", expires_days=365)
+    for name in ("one", "two", "late", "odd"):
+        tell.do(OpenCheckout("usr_dee", f"pur_{name}", f"cs_{name}", pack))
+
+    def payment(name: str, amount: int = 390) -> Payment:
+        return Payment(f"cs_{name}", "usr_dee", f"pi_{name}", amount, "eur")
+
+    tell.do(RecordPayment("pur_one", payment("one")), RecordPending("pur_two", payment("two")))
+    tell.do(RecordPayment("pur_two", payment("two")), RecordLapse("pur_late", "expired"))
+    tell.do(RecordPayment("pur_odd", payment("odd", 1)))
+    tell.do(RecordRefund("pur_one", 100), NoteRefund("pur_one", "re_1", Claim(100, "succeeded")))
+    for job in ("job_a", "job_b", "job_c", "job_d"):
+        tell.do(RequestSeparation("usr_dee", job, "ast_long", "two", "flac"))
+    tell.do(NoteDispute("pur_two", "dp_1", Claim(390, "needs_response")))
+    tell.do(CancelSeparation("usr_dee", "job_d"))
+    tell.do(NoteDispute("pur_two", "dp_1", Claim(390, "won")))
+    tell.do(AdjustCredits("usr_dee", 50, "for the trouble", "promotion", priority=10))
+    tell.do(AdjustCredits("usr_dee", -20, "given twice"))
+    return tell.world
+
+
 # A file is never written again; see the package.
 CHAPTERS: dict[str, Callable[[], World]] = {
     "2026-11-first": first_release,
     "2026-11-operators": operators,
     "2026-11-unfinished": unfinished,
+    "2026-11-payments": payments,
 }

@@ -50,7 +50,7 @@ def history() -> list[Event]:
     state = CREDITS.fold([granted, late])
     reserved = credits.reserve(state, "job_1", 100, 1000)
     state = CREDITS.fold(reserved, state)
-    return [granted, late, *reserved, *credits.capture(state, "job_1", 90)]
+    return [granted, late, *reserved, *credits.capture(state, "job_1", 90, 1000)]
 
 
 def test_a_statement_balances_at_every_version() -> None:

@@ -1,0 +1,47 @@
+"""Money: whole minor units of one currency. Never credits, and never two currencies in one sum."""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from domain.errors import Invalid
+
+_CURRENCY = re.compile(r"[a-z]{3}")
+# Currencies whose minor unit is not a hundredth, by ISO 4217.
+_DIGITS = dict.fromkeys(
+    ("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv",
+     "xaf", "xof", "xpf"), 0,
+) | dict.fromkeys(("bhd", "jod", "kwd", "omr", "tnd"), 3)  # fmt: skip
+
+
+class Money(Struct, frozen=True, order=False):
+    """amount: minor units (cents); currency: ISO 4217, lower case."""
+
+    amount: int
+    currency: str
+
+    def __add__(self, other: Money) -> Money:
+        """Raises Invalid for another currency: there is no rate in this house."""
+        if other.currency != self.currency:
+            raise Invalid(f"{self} and {other} cannot be added: these are two currencies.")
+        return Money(self.amount + other.amount, self.currency)
+
+    def __neg__(self) -> Money:
+        return Money(-self.amount, self.currency)
+
+    def __str__(self) -> str:
+        digits = _DIGITS.get(self.currency, 2)
+        whole, rest = divmod(abs(self.amount), 10**digits)
+        fraction = f".{rest:0{digits}d}" if digits else ""
+        return f"{'-' if self.amount < 0 else ''}{whole}{fraction} {self.currency.upper()}"
+
+
+def price(amount: object, currency: object) -> Money:
+    """A price that somebody can pay. Raises Invalid unless it is 1..99,999,999 minor units."""
+    if not isinstance(amount, int) or isinstance(amount, bool) or not 0 < amount < 10**8:
+        raise Invalid(f"A price is 1 to 99999999 minor units of its currency, not {amount!r}.")
+    if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
+        raise Invalid(f"A currency is three lower case letters (eur), not {currency!r}.")
+    return Money(amount, currency)
