@@ -108,14 +108,17 @@ MAX_AMOUNT = 1_000_000_000
 
 
 class Grant(Struct):
-    """left: spendable credits; held: in reservations. number: order of arrival."""
+    """left: spendable credits; held: in reservations. number: order of arrival.
+
+    source: empty in rows of before it was noted.
+    """
 
     left: int
     held: int
     expires: int | None
     priority: int
     number: int
-    source: str
+    source: str = ""
 
 
 class Reservation(Struct, frozen=True):

@@ -11,7 +11,8 @@ from rich.console import Console
 from domain import credits
 from domain.aggregate import Event, Recorded
 from domain.commit import Append, Commit, Meta
-from domain.credits import CREDITS, CreditsGranted, CreditsReserved, Draw
+from domain.credits import CREDITS, CreditsGranted, CreditsReserved
+from domain.draws import Draw
 from domain.errors import HistoryBroken
 from handlers.cli.credits import audit, show
 from handlers.cli.events import _checked, render, words
