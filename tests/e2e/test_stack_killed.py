@@ -1,4 +1,4 @@
-"""The whole local stack killed ten times under load: every acknowledged commit is there."""
+"""The whole local stack killed again and again under load: what was acknowledged is there."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from infra.local.stack import LocalStack, adopted
 from infra.settings import from_environment
 from tests.e2e.browser import Browser
 from tests.e2e.conftest import IMPATIENT
-
-KILLS = 10
 
 
 class Customer(threading.Thread):
@@ -46,10 +44,11 @@ class Customer(threading.Thread):
 
 
 @pytest.mark.timeout(600)
-def test_ten_kills_lose_nothing(tmp_path: Path, song: bytes) -> None:
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.long)])
+def test_kills_lose_nothing(tmp_path: Path, song: bytes, kills: int) -> None:
     chance = random.Random(20261123)
     customers: list[Customer] = []
-    for kill in range(KILLS):
+    for kill in range(kills):
         stack = LocalStack(tmp_path / "data", settings=IMPATIENT)
         stack.start()
         load = [Customer(stack.api_url, f"c{kill}-{n}", song) for n in range(3)]
@@ -60,7 +59,7 @@ def test_ten_kills_lose_nothing(tmp_path: Path, song: bytes) -> None:
         for customer in load:
             customer.join()
         customers += load
-    assert sum(len(c.assets) for c in customers) > KILLS / 2
+    assert sum(len(c.assets) for c in customers) > kills / 2
     with LocalStack(tmp_path / "data", settings=IMPATIENT) as stack:
         _all_there(stack, customers)
         _history_holds(stack)
