@@ -1,0 +1,132 @@
+"""The Litestar application, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import structlog
+from litestar import Litestar, Response, get
+from litestar.di import Provide
+from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from infra.local.stripe import api
+from infra.local.stripe.answering import Asked, Counter
+from infra.local.stripe.checkout import pay_page, result_page, submit
+from infra.local.stripe.dashboard import act, dashboard
+from infra.local.stripe.desk import Desk, Place, new_id
+from infra.local.stripe.errors import Refused
+from infra.local.stripe.guard import Guard
+from infra.local.stripe.pages import result
+from infra.local.stripe.store import Store
+from infra.local.stripe.webhooks import Postman
+
+BODY_BYTES = 256 * 1024
+FILE = "payments.sqlite3"
+
+_log = structlog.get_logger(component="payments")
+
+
+@get("/healthz", sync_to_thread=True)
+def healthz(desk: Desk) -> dict[str, str]:
+    """Whether it serves and its file can be read."""
+    with desk.store.transaction():
+        return {"status": "ok"}
+
+
+def create_app(data: Path, place: Place, key: str, secret: str) -> Litestar:
+    """The stand-in with its state in ``data``. key: of the API; secret: signs the webhooks."""
+    desk = Desk(Store(data / FILE), place)
+    counter = Counter(desk, key)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        delivering = asyncio.create_task(Postman(desk, secret).run())
+        yield
+        delivering.cancel()
+        with suppress(asyncio.CancelledError):
+            await delivering
+        desk.store.close()
+
+    app = Litestar(
+        route_handlers=[healthz, api.router(), pay_page, submit, result_page, dashboard, act],
+        dependencies={
+            "desk": Provide(lambda: desk, sync_to_thread=False),
+            "counter": Provide(lambda: counter, sync_to_thread=False),
+        },
+        exception_handlers={Exception: _on_error},
+        request_max_body_size=BODY_BYTES,
+        openapi_config=None,
+        lifespan=[lifespan],
+        logging_config=None,
+    )
+    app.asgi_handler = Guard(_Edge(app.asgi_handler))
+    return app
+
+
+class _Edge:
+    """One log line for every request, without query and body; nothing is cached."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        begun, status = time.perf_counter(), 0
+
+        async def answering(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                own = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+                message["headers"] = [*message["headers"], *own]
+            await send(message)
+
+        await self._app(scope, receive, answering)
+        _log.info(
+            "request",
+            method=scope.get("method"),
+            path=scope["path"][:200],
+            status=status,
+            ms=round(1000 * (time.perf_counter() - begun), 1),
+        )
+
+
+def _on_error(request: Asked, error: Exception) -> Response[Any]:
+    """Stripe's error object below ``/v1``, a page elsewhere."""
+    refused = _as_refused(request, error)
+    if request.url.path.startswith("/v1/"):
+        return Response(
+            refused.answer(), status_code=refused.status, headers={"Request-Id": new_id("req_")}
+        )
+    link = '<a href="/">To the dashboard</a>'
+    referrer = request.headers.get("Referer", "")
+    if referrer.startswith(f"{request.base_url}c/pay/"):
+        link = f'<a href="{escape(referrer)}">Back</a>'
+    return result("That did not work", str(refused), "bad", link, status=refused.status)
+
+
+def _as_refused(request: Asked, error: Exception) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        what = f"({request.method}: {request.url.path[:100]})"
+        said = {
+            404: f"Unrecognized request URL {what}. The local stand-in knows a part of Stripe's.",
+            405: f"Unrecognized method {what}.",
+            413: "The request is too long.",
+        }
+        return Refused(
+            said.get(error.status_code, str(error.detail)[:200]), status=error.status_code
+        )
+    _log.error("request failed", path=request.url.path[:200], exc_info=error)
+    return Refused("An error occurred in the stand-in.", status=500, error_type="api_error")
