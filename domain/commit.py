@@ -25,6 +25,8 @@ from domain.aggregate import Aggregate, Event, Recorded
 from domain.errors import HistoryBroken
 
 GENESIS = bytes(32)
+_encode = msgspec.json.Encoder().encode
+_NO_PEERS = b"[]"
 # The origin of commits that a local stack gave back to its own emulator.
 JOURNALED = "journal"
 
@@ -72,13 +74,17 @@ class Commit(Struct, frozen=True, kw_only=True):
 
     def body(self) -> bytes:
         """SHA-256 of everything but the place in the chain."""
+        return hashlib.sha256(self.content()).digest()
+
+    def content(self) -> bytes:
+        """What ``body`` is the hash of: a JSON array, these very bytes."""
         events = self.events
         text = events if isinstance(events, str) else base64.b64encode(events).decode()
         content = (
             self.stream, self.first, self.last, self.types, text,
             self.cmd, self.t, self.actor, self.corr, self.cause,
         )  # fmt: skip
-        return hashlib.sha256(msgspec.json.encode(content)).digest()
+        return _encode(content)
 
     def sealed(self, peers: tuple[Peer, ...] = ()) -> Commit:
         """This commit with its peers and its hash."""
@@ -89,8 +95,11 @@ class Commit(Struct, frozen=True, kw_only=True):
         return self.hash == self._chained(self.peers)
 
     def _chained(self, peers: tuple[Peer, ...]) -> bytes:
-        linked = self.prev + self.body() + msgspec.json.encode(peers)
-        return hashlib.sha256(linked).digest()
+        return self._linked(self.body(), peers)
+
+    def _linked(self, body: bytes, peers: tuple[Peer, ...]) -> bytes:
+        told = _encode(peers) if peers else _NO_PEERS
+        return hashlib.sha256(self.prev + body + told).digest()
 
     def as_peer(self) -> Peer:
         """How the other half of a transaction names this one."""
@@ -135,32 +144,66 @@ class Append(Struct, frozen=True):
     events: Sequence[Event]
 
 
+class Chain:
+    """Follows one stream, commit by commit, and says where its chain does not hold.
+
+    version, hash, t: of the last commit that was followed. after: where to go on from; None to
+    begin with the stream's first commit.
+    """
+
+    __slots__ = ("hash", "stream", "t", "version")
+
+    def __init__(self, after: Tip | None = None) -> None:
+        tip = after or Tip("")
+        self.stream, self.version, self.hash, self.t = tip.stream, tip.version, tip.hash, tip.t
+
+    def follow(self, commit: Commit) -> bytes:
+        """Take the next commit; its body's hash.
+
+        Raises HistoryBroken where it is edited, reordered, foreign, or follows a missing one. It
+        is taken all the same, so that whoever wants to know the rest goes on behind it.
+        """
+        if not self.stream:
+            self.stream, self.version = commit.stream, min(commit.first, 1) - 1
+        body = commit.body()
+        # All is well, nearly always: one look at everything, and words only where it is not.
+        whole = (
+            commit.first == self.version + 1
+            and commit.prev == self.hash
+            and commit._linked(body, commit.peers) == commit.hash
+            and commit.t >= self.t
+            and commit.last >= commit.first
+            and commit.stream == self.stream
+        )
+        wrong = "" if whole else self._wrong(commit)
+        self.version, self.hash, self.t = commit.last, commit.hash, commit.t
+        if wrong:
+            raise HistoryBroken(f"{commit.stream} version {commit.first}: {wrong}.")
+        return body
+
+    def _wrong(self, commit: Commit) -> str:
+        if commit.stream != self.stream:
+            return f"belongs to another stream than {self.stream}"
+        if commit.first != self.version + 1 or commit.last < commit.first:
+            return f"expected version {self.version + 1}; a commit is missing"
+        if commit.prev != self.hash:
+            return "does not follow the commit before it"
+        if commit.t < self.t:
+            return "is older than the commit before it"
+        return "its content was changed after it was written"
+
+
 def verify_chain(commits: Iterable[Commit], after: Tip | None = None) -> Tip:
     """Walk one stream's commits in order; the last one's place as a Tip.
 
     Raises HistoryBroken where a commit is edited, missing, reordered or foreign.
     """
-    tip = after
-    for commit in commits:
-        if tip is None:
-            tip = Tip(commit.stream, version=min(commit.first, 1) - 1)
-        _verify_link(tip, commit)
-        tip = Tip(commit.stream, commit.last, commit.hash, commit.t, last=commit)
-    return tip or Tip("")
-
-
-def _verify_link(tip: Tip, commit: Commit) -> None:
-    where = f"{commit.stream} version {commit.first}"
-    if commit.stream != tip.stream:
-        raise HistoryBroken(f"{where}: belongs to another stream than {tip.stream}.")
-    if commit.first != tip.version + 1 or commit.last < commit.first:
-        raise HistoryBroken(f"{where}: expected version {tip.version + 1}; a commit is missing.")
-    if commit.prev != tip.hash:
-        raise HistoryBroken(f"{where}: does not follow the commit before it.")
-    if commit.t < tip.t:
-        raise HistoryBroken(f"{where}: is older than the commit before it.")
-    if not commit.intact():
-        raise HistoryBroken(f"{where}: its content was changed after it was written.")
+    chain, last = Chain(after), None
+    for last in commits:
+        chain.follow(last)
+    if last is None:
+        return after or Tip("")
+    return Tip(last.stream, last.last, last.hash, last.t, last=last)
 
 
 def recorded(aggregate: Aggregate[State], commits: Iterable[Commit]) -> Iterable[Recorded]:
