@@ -13,11 +13,12 @@ or none. A stream may therefore come in two runs, the second near the end.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import BinaryIO, Protocol
 
-from domain.commit import Commit, Peer, Tip, verify_chain
+from domain.commit import Commit, Tip, verify_chain
 from domain.errors import HistoryBroken, Invalid
+from infra.event_store.closing import Halves, closed
 from infra.event_store.importer import Imported, Importer
 from infra.event_store.lines import FORMAT, End, decode, encode, encode_end, read_lines
 from infra.event_store.store import CommitStore
@@ -42,55 +43,7 @@ def export_events(store: CommitStore, out: Writable, progress: Progress | None =
     Each transaction is there as a whole, also one that was committed meanwhile, unless the
     store itself holds only a part of it, from the import of an export that was not closed.
     """
-    return write_commits(_closed(store), out, progress)
-
-
-def _closed(store: CommitStore) -> Iterator[Commit]:
-    """All that a scan meets, then what it passed before the peers of a commit were there.
-
-    That ends however busy the store is: whatever is read in addition was committed before, or
-    together with, a commit that the scan met.
-    """
-    halves = _Halves()
-    for commit in store.scan():
-        halves.note(commit)
-        yield commit
-    while peer := halves.take():
-        for commit in store.read(peer.stream, halves.end(peer.stream)):
-            if commit.first > peer.first:
-                break
-            halves.note(commit)
-            yield commit
-
-
-class _Halves:
-    """The peers that commits name and that have not come themselves: the last per stream.
-
-    Streams come in order and without gaps, so with the last one all have come.
-    """
-
-    def __init__(self) -> None:
-        self._ends: dict[str, int] = {}
-        self._named: dict[str, Peer] = {}
-
-    def note(self, commit: Commit) -> None:
-        """Take the next commit of its stream."""
-        self._ends[commit.stream] = commit.last
-        named = self._named.get(commit.stream)
-        if named and named.first <= commit.last:
-            del self._named[commit.stream]
-        for peer in commit.peers:
-            named = self._named.get(peer.stream)
-            if peer.first > (named.first if named else self.end(peer.stream)):
-                self._named[peer.stream] = peer
-
-    def take(self) -> Peer | None:
-        """One that has not come; it is not told again."""
-        return self._named.popitem()[1] if self._named else None
-
-    def end(self, stream: str) -> int:
-        """The last version that came, -1 where none did."""
-        return self._ends.get(stream, -1)
+    return write_commits(closed(store), out, progress)
 
 
 def write_commits(
@@ -143,7 +96,7 @@ def import_events(
                 )
         source.seek(start)
     importer = Importer(store, origin, transaction)
-    halves = _Halves()
+    halves = Halves()
     count = 0
     for where, line in _checked(source):
         commit = _commit(line, where)
@@ -158,7 +111,7 @@ def import_events(
     return importer.imported
 
 
-def _require_closed(halves: _Halves, store: CommitStore) -> None:
+def _require_closed(halves: Halves, store: CommitStore) -> None:
     while peer := halves.take():
         found = next(store.newest_first(peer.stream, peer.first, page=1), None)
         if found is None or found.as_peer() != peer:
