@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 
 from commands import Context
 from domain.catalog import Catalog, Limits
+from domain.packs import Packs, parse
 from infra.bus import Bus
 from infra.clock import SystemClock, SystemIds
+from infra.digests.bucket import AuditBucket
+from infra.digests.signers import KeyFileSigner, KmsSigner, Signer
 from infra.event_store.dynamodb import DynamoDBStore
 from infra.identity import Identity
 from infra.keys import KeyFiles
@@ -26,12 +29,16 @@ from infra.operations import (
     Pulses,
     TableGenerations,
 )
+from infra.payments import configured
 from infra.personal import PersonalFields
 from infra.queue import Queue
 from infra.rows import DynamoDBRows
 from infra.settings import Settings
 from infra.switchboard import CachedSwitchboard
 from projections.catch_up import Reading
+
+if TYPE_CHECKING:
+    from infra.payments.gateway import StripePayments
 
 PRICE_LIST = "2026-11"
 DEFAULT_MODEL = "spleeter-2stems"
@@ -157,6 +164,34 @@ class Application:
         return Objects(
             aioboto3.Session(), signer, self.settings.media_bucket, self.settings.presign_seconds
         )
+
+    @cached_property
+    def digests(self) -> AuditBucket:
+        """Signed digests of all histories."""
+        return AuditBucket(self.client("s3", S3_CONFIG), self.settings.audit_bucket)
+
+    @cached_property
+    def digest_signer(self) -> Signer:
+        """The key that signs them: in KMS where the settings name one, else in a file."""
+        if self.settings.digest_key:
+            return KmsSigner(self.client("kms"), self.settings.digest_key)
+        return KeyFileSigner(self.keys)
+
+    @cached_property
+    def packs(self) -> Packs:
+        """What is sold, by name; nothing where nobody can pay. Raises Invalid."""
+        sold = parse(self.settings.credit_packs)
+        return sold if configured(self.settings) else {}
+
+    @cached_property
+    def payments(self) -> StripePayments | None:
+        """Stripe; None where nothing is sold. Raises Invalid."""
+        configuration = configured(self.settings)
+        if configuration is None:
+            return None
+        from infra.payments.gateway import StripePayments  # slow to load, and seldom needed
+
+        return StripePayments(configuration, self.clock.now)
 
     @cached_property
     def bus(self) -> Bus:

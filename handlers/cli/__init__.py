@@ -25,6 +25,7 @@ _COMMANDS = {
     "dead-letters": "Streams that a read model cannot follow, and messages that died.",
     "events": "Show a stream; export, import and republish events.",
     "credits": "A user's credit statement, computed from the events.",
+    "audit": "Sign digests of all histories; prove what stands in them.",
     "doctor": "Check this machine and the running stack, and say what to do.",
     "bench": "Measure speed and memory; print a table, write JSON.",
 }
