@@ -1,0 +1,1 @@
+"""Payments: what a webhook and a reconciliation share."""

@@ -1,0 +1,115 @@
+"""Stripe's objects: the fields that we use, and nothing of the rest.
+
+Every field but the id may be missing: most objects of an account are somebody else's, and an
+older or newer API version says less or more. Amounts are minor units, times epoch seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct, field
+
+from domain.errors import Invalid
+
+T = TypeVar("T")
+
+
+class PaymentIntent(Struct, frozen=True, kw_only=True):
+    """A payment. metadata: ours, since the checkout session."""
+
+    id: str
+    metadata: dict[str, str] | None = None
+    status: str = ""
+    amount: int | None = None
+    amount_received: int | None = None
+    currency: str = ""
+
+
+class Named(Struct, frozen=True, kw_only=True):
+    """Any object that was expanded where its id would do."""
+
+    id: str
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """A checkout session. status: open, complete, expired; payment_status: paid, unpaid, ..."""
+
+    id: str
+    created: int = 0
+    mode: str | None = None
+    status: str | None = None
+    payment_status: str = ""
+    payment_intent: str | Named | None = None
+    client_reference_id: str | None = None
+    amount_total: int | None = None
+    currency: str | None = None
+    metadata: dict[str, str] | None = None
+    url: str | None = None
+    expires_at: int | None = None
+
+    @property
+    def payment_id(self) -> str | None:
+        """The payment intent's id."""
+        return identity(self.payment_intent)
+
+
+class Charge(Struct, frozen=True, kw_only=True):
+    """A charge. metadata: the payment intent's, copied by Stripe. amount_refunded: cumulative."""
+
+    id: str
+    amount_refunded: int = 0
+    payment_intent: str | PaymentIntent | None = None
+    metadata: dict[str, str] | None = None
+
+
+class Refund(Struct, frozen=True, kw_only=True):
+    """A refund. status: pending, requires_action, succeeded, failed, canceled."""
+
+    id: str
+    created: int = 0
+    amount: int = 0
+    currency: str = ""
+    status: str | None = None
+    payment_intent: str | PaymentIntent | None = None
+
+
+class Dispute(Struct, frozen=True, kw_only=True):
+    """A dispute. status: needs_response, under_review, won, lost, and those of inquiries."""
+
+    id: str
+    created: int = 0
+    amount: int = 0
+    currency: str = ""
+    status: str = ""
+    payment_intent: str | PaymentIntent | None = None
+
+
+class _Data(Struct, frozen=True):
+    object: dict[str, Any]
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """A webhook's event. name: its type; what it is about is read once somebody wants it."""
+
+    id: str
+    name: str = field(name="type")
+    data: _Data
+
+    def about(self, kind: type[T]) -> T:
+        """What it is about. Raises Invalid when it is not such an object."""
+        return read(kind, self.data.object)
+
+
+def read(kind: type[T], told: Any) -> T:
+    """The object that Stripe told of. Raises Invalid when it is not one."""
+    try:
+        return msgspec.convert(told, kind)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"Stripe sent a {kind.__name__} that is none: {error}.") from error
+
+
+def identity(told: str | Named | PaymentIntent | None) -> str | None:
+    """The id, whether or not the object was expanded."""
+    return told if told is None or isinstance(told, str) else told.id
