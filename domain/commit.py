@@ -26,6 +26,7 @@ from domain.errors import HistoryBroken
 
 GENESIS = bytes(32)
 _encode = msgspec.json.Encoder().encode
+_sha256 = hashlib.sha256
 _NO_PEERS = b"[]"
 # The origin of commits that a local stack gave back to its own emulator.
 JOURNALED = "journal"
@@ -74,17 +75,17 @@ class Commit(Struct, frozen=True, kw_only=True):
 
     def body(self) -> bytes:
         """SHA-256 of everything but the place in the chain."""
-        return hashlib.sha256(self.content()).digest()
+        return _sha256(self.content()).digest()
 
     def content(self) -> bytes:
         """What ``body`` is the hash of: a JSON array, these very bytes."""
         events = self.events
-        text = events if isinstance(events, str) else base64.b64encode(events).decode()
-        content = (
-            self.stream, self.first, self.last, self.types, text,
+        if type(events) is bytes:
+            events = base64.b64encode(events).decode()
+        return _encode((
+            self.stream, self.first, self.last, self.types, events,
             self.cmd, self.t, self.actor, self.corr, self.cause,
-        )  # fmt: skip
-        return _encode(content)
+        ))  # fmt: skip
 
     def sealed(self, peers: tuple[Peer, ...] = ()) -> Commit:
         """This commit with its peers and its hash."""
@@ -98,8 +99,7 @@ class Commit(Struct, frozen=True, kw_only=True):
         return self._linked(self.body(), peers)
 
     def _linked(self, body: bytes, peers: tuple[Peer, ...]) -> bytes:
-        told = _encode(peers) if peers else _NO_PEERS
-        return hashlib.sha256(self.prev + body + told).digest()
+        return _sha256(self.prev + body + (_encode(peers) if peers else _NO_PEERS)).digest()
 
     def as_peer(self) -> Peer:
         """How the other half of a transaction names this one."""
@@ -165,7 +165,7 @@ class Chain:
         """
         if not self.stream:
             self.stream, self.version = commit.stream, min(commit.first, 1) - 1
-        body = commit.body()
+        body = _sha256(commit.content()).digest()
         # All is well, nearly always: one look at everything, and words only where it is not.
         whole = (
             commit.first == self.version + 1

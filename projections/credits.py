@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from msgspec import Struct, field
 
 from domain import credits
@@ -35,49 +38,51 @@ class StatementLine(Struct, frozen=True):
     purchase_id: str | None = None
 
 
-class _Said(Struct, frozen=True):
-    """An event in the words of a statement."""
-
-    kind: str
-    change: int
-    amount: int
-    reason: str
-    job_id: str | None = None
-    grant_id: str | None = None
-    purchase_id: str | None = None
-
-
 def apply(view: AccountView, recorded: Recorded) -> list[Struct]:
     """Fold one event and say it as a statement line."""
-    view.account = credits.evolve(view.account, recorded.event)
-    said = _words(recorded.event)
+    event = recorded.event
+    view.account = credits.evolve(view.account, event)
+    kind, amount, why = words(event)
     return [
         StatementLine(
-            recorded.version, recorded.time, said.kind, said.change, said.amount,
-            view.account.left, said.job_id, said.grant_id, said.reason, said.purchase_id,
+            recorded.version, recorded.time, kind, _change(event), amount, view.account.left,
+            getattr(event, "job_id", None), getattr(event, "grant_id", None), why,
+            getattr(event, "purchase_id", None),
         )
     ]  # fmt: skip
 
 
-def _words(event: Event) -> _Said:
+def words(event: Event) -> tuple[str, int, str]:
+    """An event in the words of a statement: its kind, its credits, and why it happened."""
+    kind, why = _WORDS[type(event)]
+    amount: int = event.amount  # type: ignore[attr-defined]  # every event of an account has one
+    return kind, amount, why if isinstance(why, str) else why(event)
+
+
+_WORDS: dict[type[Event], tuple[str, str | Callable[[Any], str]]] = {
+    credits.CreditsGranted: ("grant", lambda e: e.reason or e.source),
+    credits.CreditsReserved: ("reserve", "held for a job"),
+    credits.CreditsCaptured: ("capture", "spent by a job"),
+    credits.CreditsReleased: ("release", lambda e: e.reason),
+    credits.CreditsExpired: ("expire", "the grant's time was over"),
+    credits.CreditsRevoked: (
+        "revoke", lambda e: e.reason or f"the payment was taken back ({e.source})",
+    ),
+    credits.DebtSettled: ("settle", "paid what was owed"),
+}  # fmt: skip
+
+
+def _change(event: Event) -> int:
+    """Of the credits that can be spent."""
     match event:
-        case credits.CreditsReserved() as e:
-            return _Said("reserve", -e.amount, e.amount, "held for a job", e.job_id)
-        case credits.CreditsCaptured() as e:
-            return _Said("capture", total(e.returned), e.amount, "spent by a job", e.job_id)
-        case credits.CreditsReleased() as e:
-            return _Said("release", e.amount, e.amount, e.reason, e.job_id)
-        case credits.CreditsGranted() as e:
-            why = e.reason or e.source
-            return _Said("grant", e.amount, e.amount, why, e.job_id, e.grant_id, e.purchase_id)
-        case credits.CreditsExpired() as e:
-            why = "the grant's time was over"
-            return _Said("expire", -e.amount, e.amount, why, grant_id=e.grant_id)
-        case credits.CreditsRevoked() as e:
-            why = e.reason or f"the payment was taken back ({e.source})"
-            return _Said("revoke", -total(e.draws), e.amount, why, purchase_id=e.purchase_id)
-        case credits.DebtSettled() as e:
-            return _Said("settle", -e.amount, e.amount, "paid what was owed")
+        case credits.CreditsReserved() | credits.CreditsExpired() | credits.DebtSettled():
+            return -event.amount
+        case credits.CreditsCaptured():
+            return total(event.returned)
+        case credits.CreditsRevoked():
+            return -total(event.draws)
+        case credits.CreditsReleased() | credits.CreditsGranted():
+            return event.amount
     raise TypeError(f"no statement line for {type(event).__name__}")
 
 
