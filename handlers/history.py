@@ -15,7 +15,7 @@ from domain.commit import Commit, Tip, verify_chain
 from domain.errors import NotFound
 from handlers.asof import stamp
 
-_CATEGORIES = {"job": "job", "ast": "asset", "usr": "user"}
+_CATEGORIES = {"job": "job", "ast": "asset", "usr": "user", "pur": "purchase"}
 
 Stamp = Annotated[str, Rule(extra_json_schema={"format": "date-time"})]
 

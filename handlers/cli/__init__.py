@@ -15,6 +15,7 @@ _COMMANDS = {
     "down": "Stop the running stack.",
     "demo": "A song to stems, start to finish, on a stack of its own.",
     "separate": "Send a song through the running API and fetch its stems.",
+    "buy": "Buy credits, or see what is sold.",
     "cancel": "Cancel a job; what it holds of your credits comes back.",
     "status": "The whole system on one screen: work, queues, read models, what is paused.",
     "jobs": "Run a job again, end it, or give back what it cost.",
@@ -26,6 +27,7 @@ _COMMANDS = {
     "events": "Show a stream; export, import and republish events.",
     "credits": "A user's credit statement, computed from the events.",
     "audit": "Sign digests of all histories; prove what stands in them.",
+    "payments": "Compare Stripe's list of payments with the ledger, and repair.",
     "doctor": "Check this machine and the running stack, and say what to do.",
     "bench": "Measure speed and memory; print a table, write JSON.",
 }

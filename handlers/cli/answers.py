@@ -128,3 +128,45 @@ class Job(Struct):
     requested_at: Any = None
     started_at: Any = None
     ended_at: Any = None
+
+
+class Pack(Struct):
+    """So many credits for a price; expires_days: None for ever."""
+
+    name: str
+    title: str
+    credits: int
+    price: str
+    expires_days: int | None = None
+
+
+class PackList(Struct):
+    """What is sold."""
+
+    items: list[Pack]
+
+
+class Balance(Struct):
+    """An account, in credits."""
+
+    available: int
+    reserved: int
+    debt: int = 0
+
+
+class Checkout(Struct):
+    """A purchase that can be paid at ``url``, while there is one."""
+
+    purchase_id: str
+    url: str | None = None
+    expires_at: str | None = None
+
+
+class Purchase(Struct):
+    """status: open, pending, paid or lapsed (why: expired, payment_failed)."""
+
+    purchase_id: str
+    status: str
+    credits: int
+    why: str = ""
+    in_question: bool = False
