@@ -12,7 +12,7 @@ from itertools import groupby
 from msgspec import Struct
 
 from domain.commit import Commit, Tip, verify_chain
-from domain.errors import HistoryBroken
+from domain.errors import AccessDenied, HistoryBroken
 from infra.digests.document import Head
 from projections.crew import Crew
 from projections.ports import History
@@ -85,9 +85,15 @@ def scan_heads(
         crew.go_on()
         progress(commits)
 
-    for part in crew.run(
-        lambda n: _segment(history, expected, n, segments, heard), range(segments)
-    ):
+    def segment(number: int) -> Scanned | AccessDenied:
+        try:
+            return _segment(history, expected, number, segments, heard)
+        except AccessDenied as error:
+            return error  # the crew would try again and again, and only an operator can help
+
+    for part in crew.run(segment, range(segments)):
+        if isinstance(part, AccessDenied):
+            raise part
         total.add(part)
     seen = {head.stream for head in total.heads} | {each.stream for each in total.findings}
     for stream in expected.keys() - seen:
