@@ -47,8 +47,9 @@ def command(data: Path, port: int | None, workers: int) -> int:
     Users, jobs, credits and files stay in the data directory, whatever ends the stack.
     """
     from infra.local.errors import AlreadyRunning, LocalStackError
+    from infra.local.ports import free_port
     from infra.local.signals import StopSignals
-    from infra.local.stack import LocalStack, free_port
+    from infra.local.stack import LocalStack
 
     show = Display(console())
     with StopSignals() as signals:
@@ -117,6 +118,8 @@ def _addresses(stack: LocalStack, show: Display) -> None:
     show.fact("API", stack.api_url)
     show.fact("OpenAPI", f"{stack.api_url}/schema")
     show.fact("Storage", f"{stack.storage_url} (S3, presigned URLs only)")
+    if stack.payments is not None:
+        show.fact("Payments", f"{stack.payments.url} (a stand-in for Stripe: no real money)")
 
 
 def _tell(stack: LocalStack, show: Display, took: str, data: Path) -> None:

@@ -8,11 +8,9 @@ lost by ``kill``, which is what ``kill -9`` of every process does.
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,14 +27,16 @@ from infra.local.access import CloudAccess
 from infra.local.emulator import Emulator
 from infra.local.errors import DiskFull, LocalStackError, PortInUse
 from infra.local.lock import DataLock
+from infra.local.ports import HOST, free_port, is_ready
 from infra.local.process import last_error
 from infra.local.provision import Resources, provision
 from infra.local.signals import StopSignals
+from infra.local.stripe import component as payments
+from infra.local.stripe.component import StandIn
 from infra.local.supervisor import Component, Ended, Supervisor, to_stderr
 from infra.settings import ADMIN_EMAILS, Settings, from_environment, to_environment
 from projections.leveling import level
 
-HOST = "127.0.0.1"
 ENVIRONMENT = "environment.json"
 """In the data directory while the stack runs: the variables that operator commands need."""
 
@@ -76,6 +76,8 @@ class LocalStack:
         self.logs = self.data / "logs"
         self.environment: dict[str, str] = {}
         self.api_url = ""
+        self.payments: StandIn | None = None
+        """The stand-in for Stripe; none where the user's own account is used."""
         self.emulator = Emulator(self.data, report=report)
         self.supervisor = Supervisor([], self.logs, report)
         self._lock = DataLock(self.data)
@@ -119,10 +121,11 @@ class LocalStack:
         cloud = access.environment()
         tuning = self._tuning(cloud)
         origins = {"AllowedOrigins": tuning["SPLITSOUND_ALLOWED_ORIGINS"]}
+        self.api_url = f"http://{HOST}:{port}"
+        self._choose_payments(tuning)
         self.environment = self._variables(cloud, tuning, provision(access, origins), port)
         self._recover(step)
         step("starting the components")
-        self.api_url = f"http://{HOST}:{port}"
         self.supervisor = Supervisor(self._components(), self.logs, self._report)
         self.supervisor.start()
         step("waiting for the API")
@@ -155,6 +158,13 @@ class LocalStack:
         }
         asked = {f"SPLITSOUND_{name.upper()}": value for name, value in self._settings.items()}
         return defaults | tuned | asked
+
+    def _choose_payments(self, tuning: dict[str, str]) -> None:
+        """A key of the user's own means Stripe itself; else a stand-in that needs no account."""
+        self.payments = None
+        if not tuning.get("SPLITSOUND_STRIPE_API_KEY"):
+            self.payments = StandIn.on(self.data)
+            tuning.update(self.payments.settings())
 
     def _variables(
         self,
@@ -197,7 +207,10 @@ class LocalStack:
         names = {"relay": "relay", "projector": "projector", "sweeper": "sweeper"}
         names |= dict.fromkeys(workers, "worker") | {"api": "api"}
         grace = {"worker": float(self.environment["SPLITSOUND_DRAIN_SECONDS"]) + 10.0}
-        return [
+        standing_in = []
+        if self.payments is not None:
+            standing_in = [self.payments.component(self.environment, self.api_url)]
+        return standing_in + [
             Component(
                 name,
                 # -P: a file of the current directory must not stand in for a module of ours.
@@ -210,17 +223,20 @@ class LocalStack:
 
     def _await_ready(self, port: int) -> None:
         deadline = time.monotonic() + _READY_SECONDS
-        while not is_ready(port):
+        while not (is_ready(port) and self._payments_ready()):
             self.supervisor.tend()
             if not self.emulator.running():
                 raise LocalStackError(f"The emulator ended; see {self.emulator.log}.")
             if time.monotonic() > deadline:
-                log = self.logs / "api.log"
+                log = self.logs / ("payments.log" if is_ready(port) else "api.log")
                 raise LocalStackError(
-                    f"The API is not ready after {_READY_SECONDS:g} s; see {log}"
+                    f"The stack is not ready after {_READY_SECONDS:g} s; see {log}"
                     f"{f': {error}' if (error := last_error(log)) else '.'}"
                 )
             time.sleep(0.05)
+
+    def _payments_ready(self) -> bool:
+        return self.payments is None or is_ready(self.payments.port, payments.HEALTH)
 
     def _publish(self) -> None:
         shared = {
@@ -234,7 +250,8 @@ class LocalStack:
         with os.fdopen(descriptor, "wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(shared)))
         draft.replace(self.data / ENVIRONMENT)
-        self._lock.publish({"api": self.api_url, "storage": self.storage_url})
+        urls = {"api": self.api_url, "storage": self.storage_url}
+        self._lock.publish(urls | ({payments.NAME: self.payments.url} if self.payments else {}))
 
     def run(self, signals: StopSignals) -> Ended:
         """Keep everything running until a signal comes or the emulator ends."""
@@ -274,46 +291,6 @@ def check_space(data: Path) -> None:
             f"Only {free // 1_000_000} MB are free under {data}; free at least "
             f"{MIN_FREE_BYTES // 1_000_000} MB, or use another disk."
         )
-
-
-def free_port(port: int | None, preferred: int | None = None) -> int:
-    """``port`` if nobody listens there, else PortInUse; for None ``preferred`` or any free one."""
-    if port is not None:
-        if not _claimable(port):
-            raise PortInUse(
-                f"Port {port} on {HOST} is in use: stop what listens there, or choose another "
-                "one with --port."
-            )
-        return port
-    if preferred is not None and _claimable(preferred):
-        return preferred
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        chosen: int = probe.getsockname()[1]
-        return chosen
-
-
-def _claimable(port: int) -> bool:
-    with socket.socket() as probe:
-        # As a server does, else connections that are still closing would look like a listener.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True
-
-
-def is_ready(port: int, path: str = "/readyz") -> bool:
-    """Whether the API on that port says that it is ready."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from domain.credits import CREDITS
 from handlers.operating.overview import health
 from handlers.operating.rebuilding import assemble, settle
 from infra.bootstrap import Application
-from infra.local.stack import LocalStack, adopted, is_ready
+from infra.local.ports import is_ready
+from infra.local.stack import LocalStack, adopted
 from infra.pacing import Pace
 from infra.settings import from_environment
 from projections import CREDITS_VIEW

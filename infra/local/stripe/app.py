@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from litestar import Litestar, Response, get
+from litestar import Litestar, Response, Router, get
 from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
@@ -55,8 +55,10 @@ def create_app(data: Path, place: Place, key: str, secret: str) -> Litestar:
             await delivering
         desk.store.close()
 
+    # A router of their own: two methods of one path lose their thread beside the application's.
+    pages = Router("/", route_handlers=[pay_page, submit, result_page, dashboard, act])
     app = Litestar(
-        route_handlers=[healthz, api.router(), pay_page, submit, result_page, dashboard, act],
+        route_handlers=[healthz, api.router(), pages],
         dependencies={
             "desk": Provide(lambda: desk, sync_to_thread=False),
             "counter": Provide(lambda: counter, sync_to_thread=False),

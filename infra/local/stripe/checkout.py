@@ -22,12 +22,17 @@ HOW = ("card", "bank", "failing_bank")
 _NOWHERE = ("example.com", "example.org", "example.net", "example", "invalid", "test")
 _WAYS = (
     ("card", "Card", "•••• 4242", "Paid at once."),
-    ("bank", "Bank debit", "•••• 3000", "Submitted now; the money arrives {seconds:g} s later."),
+    (
+        "bank",
+        "Bank debit",
+        "•••• 3000",
+        "Submitted now; the money arrives {seconds:g}&nbsp;s later.",
+    ),
     (
         "failing_bank",
         "Bank debit that fails",
         "•••• 3001",
-        "Submitted now; the bank refuses {seconds:g} s later.",
+        "Submitted now; the bank refuses {seconds:g}&nbsp;s later.",
     ),
 )
 
@@ -66,7 +71,7 @@ def submit(desk: Desk, body: bytes, session: str) -> Response[Any]:
     return _go(purchase.session.success_url, session)
 
 
-@get([RESULT, RESULT + "/{rest:path}"], sync_to_thread=True)
+@get(RESULT, sync_to_thread=True)
 def result_page(request: Asked, desk: Desk) -> Response[str]:
     """For shops without a page of their own: how it went."""
     session = request.query_params.get("session_id", "")
