@@ -11,7 +11,7 @@ from itertools import groupby
 
 from msgspec import Struct
 
-from domain.commit import Commit, Tip, verify_chain
+from domain.commit import Chain, Commit
 from domain.errors import AccessDenied, HistoryBroken
 from infra.digests.document import Head
 from projections.crew import Crew
@@ -143,20 +143,20 @@ def _again(history: History, stream: str, expected: Head | None) -> _Walked:
 
 def _walk(stream: str, commits: Iterable[Commit], expected: Head | None) -> _Walked:
     """Check the chain, and that the expected head stands in it."""
-    tip: Tip | None = None
+    chain = Chain()
     there: bytes | None = None
     version = expected.version if expected else None
     events = 0
     for commit in commits:
         try:
-            tip = verify_chain((commit,), tip)
+            chain.follow(commit)
         except HistoryBroken as error:
             what = str(error).removeprefix(f"{stream} version {commit.first}: ").rstrip(".")
             return _Walked(None, events, Finding(stream, commit.first, what))
         events += commit.last - commit.first + 1
         if commit.last == version:
             there = commit.hash
-    head = Head(stream, tip.version, tip.hash.hex()) if tip else None
+    head = Head(stream, chain.version, chain.hash.hex()) if events else None
     return _Walked(head, events, _moved(stream, head, expected, there))
 
 
