@@ -22,7 +22,7 @@ class JobView(Struct):
     """Times are epoch milliseconds, 0 while they have not come.
 
     requeues: how often an operator had it done anew. free: it will cost nothing, whatever the
-    price. refunded: credits given back.
+    price. refunded: credits given back. price_list: empty in rows of before it was shown.
     """
 
     job_id: str = ""
@@ -49,6 +49,7 @@ class JobView(Struct):
     requeues: int = 0
     free: bool = False
     refunded: int = 0
+    price_list: str = ""
 
     @property
     def stage(self) -> str:
@@ -72,7 +73,8 @@ def apply(view: JobView, recorded: Recorded) -> list[Struct]:
             view.user_id, view.asset_id = event.user_id, event.asset_id
             view.model, view.wanted, view.format = event.model, event.stems, event.format
             view.seconds = event.samples / event.rate
-            view.price, view.retry_of = event.price, event.retry_of
+            view.price, view.price_list = event.price, event.price_list
+            view.retry_of = event.retry_of
             view.status, view.requested = job.QUEUED, recorded.time
         case job.SeparationStarted():
             view.status, view.attempt = job.RUNNING, event.attempt
@@ -107,6 +109,6 @@ def index(view: JobView) -> Index:
 
 
 JOBS_VIEW = Projection(
-    "jobs", 2, JOB, JobView, apply, index,
-    changes={2: ("body.requeues", "body.free", "body.refunded")},
+    "jobs", 3, JOB, JobView, apply, index,
+    changes={2: ("body.requeues", "body.free", "body.refunded"), 3: ("body.price_list",)},
 )  # fmt: skip

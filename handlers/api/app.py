@@ -13,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 
 from handlers.api.admin import ADMIN
 from handlers.api.capabilities import capabilities
+from handlers.api.checkout import check_out
 from handlers.api.credits import CREDITS
 from handlers.api.edge import Edge
 from handlers.api.health import healthz, readyz
@@ -20,10 +21,13 @@ from handlers.api.jobs import JOBS, QUOTES
 from handlers.api.library import LIBRARY
 from handlers.api.metrics import metrics
 from handlers.api.openapi import SCHEME, configuration
+from handlers.api.packs import show_packs
 from handlers.api.problems import on_error
+from handlers.api.purchases import PURCHASES
 from handlers.api.requests import ApiRequest, authenticated
 from handlers.api.service import Service
 from handlers.api.session import sign_in
+from handlers.api.stripe_webhook import receive
 from handlers.api.uploads import UPLOADS
 from handlers.api.usage import usage
 from infra.bootstrap import Application
@@ -33,7 +37,11 @@ EXPOSED = ["ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-Id"
 
 
 def create_app(application: Application) -> Litestar:
-    """The API over that application. Its parts are made when the lifespan begins."""
+    """The API over that application. Its parts are made when the lifespan begins.
+
+    Raises Invalid when what is sold is not configured as it should be.
+    """
+    _ = application.packs
     service = Service(application)
 
     @asynccontextmanager
@@ -61,11 +69,21 @@ def create_app(application: Application) -> Litestar:
 def _version_one(application: Application) -> Router:
     personal = Router(
         "/",
-        route_handlers=[UPLOADS, LIBRARY, QUOTES, JOBS, CREDITS, usage, ADMIN],
+        route_handlers=[
+            UPLOADS,
+            LIBRARY,
+            QUOTES,
+            JOBS,
+            CREDITS,
+            usage,
+            check_out,
+            PURCHASES,
+            ADMIN,
+        ],
         guards=[authenticated],
         security=[{SCHEME: []}],
     )
-    public: list[ControllerRouterHandler] = [capabilities]
+    public: list[ControllerRouterHandler] = [capabilities, show_packs, receive]
     if application.settings.identity == "development":
         public.append(sign_in)
     return Router("/v1", route_handlers=[*public, personal])

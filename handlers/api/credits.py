@@ -7,7 +7,7 @@ from litestar import Response, Router, get
 from msgspec import Struct
 
 from domain import credits
-from domain.credits import Grant
+from domain.credits import CreditState, Grant
 from handlers.api.openapi import problems
 from handlers.api.paging import Cursor, Limit
 from handlers.api.renderings import Moment, moment, moment_or_none
@@ -89,7 +89,8 @@ async def balance(request: ApiRequest, service: Api) -> Response[Account]:
     stream = f"credits-{request.user}"
     found = await service.run(latest, CREDITS_VIEW, stream, service.application.reading)
     account = found or Versioned(stream, 0, AccountView())
-    return answered(request, _render(account, service.application.clock.now()))
+    now = service.application.clock.now()
+    return answered(request, render(stream, account.version, account.view.account, now))
 
 
 @get(
@@ -133,8 +134,8 @@ def _line(line: StatementLine) -> Line:
     )
 
 
-def _render(found: Versioned[AccountView], now: int) -> Account:
-    account = found.view.account
+def render(stream: str, version: int, account: CreditState, now: int) -> Account:
+    """The account at ``now`` (epoch ms). Changes ``account``."""
     # Expiry is recorded lazily, by the next command; here it shows at once.
     account = credits.CREDITS.fold(credits.expire(account, now), account)
     return Account(
@@ -146,8 +147,8 @@ def _render(found: Versioned[AccountView], now: int) -> Account:
         revoked=account.revoked,
         debt=account.debt,
         grants=[_grant(i, g) for i, g in account.grants.items()],
-        stream=found.stream,
-        version=found.version,
+        stream=stream,
+        version=version,
     )
 
 

@@ -54,7 +54,8 @@ class Job(Struct, frozen=True, kw_only=True):
     """A separation. status: queued, running, completed, failed or cancelled.
 
     progress: 0..1 of the whole, never going back within an attempt; seconds: of audio;
-    price: credits that it costs, 0 once the operators have it done anew after a failure;
+    price: credits that it costs, by the price list of that version; 0 once the operators have it
+    done anew after a failure;
     requeues: how often the operators had it done anew; refunded: credits that they gave back;
     gain_db: the one gain that all stems share.
     """
@@ -67,6 +68,7 @@ class Job(Struct, frozen=True, kw_only=True):
     format: str
     seconds: float
     price: int
+    price_list: str
     refunded: int
     attempt: int
     requeues: int
@@ -103,6 +105,7 @@ def render(
         format=view.format,
         seconds=round(view.seconds, 3),
         price=0 if view.free else view.price,
+        price_list=view.price_list,
         refunded=view.refunded,
         attempt=view.attempt,
         requeues=view.requeues,

@@ -11,7 +11,9 @@ from msgspec import Struct
 
 from commands import CancelSeparation, RequestSeparation
 from commands.quotes import Quote, quote
+from domain.credits import MAX_AMOUNT
 from domain.errors import NotFound
+from domain.pricing import Quoted
 from handlers.api.job_renderings import Job, render, reported
 from handlers.api.library import own_stream
 from handlers.api.openapi import LOCATION, problems
@@ -43,10 +45,22 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True):
     format: Name = "flac"
 
 
+class AgreedQuote(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a quote said. price: credits, by the price list of that version."""
+
+    price: Annotated[int, Rule(ge=0, le=MAX_AMOUNT)]
+    price_list: Name
+
+
 class JobWish(Wish, frozen=True, forbid_unknown_fields=True):
-    """retry_of: an ended job that this one tries again."""
+    """retry_of: an ended job that this one tries again.
+
+    quote: what the user agreed to; the job is refused as price_changed if it costs another price
+    by now.
+    """
 
     retry_of: Annotated[str, Rule(max_length=64)] | None = None
+    quote: AgreedQuote | None = None
 
 
 class QuoteAnswer(Struct, frozen=True):
@@ -118,6 +132,7 @@ async def request_job(
         format=data.format,
         stems=data.stems or (),
         retry_of=known_id("job", data.retry_of) if data.retry_of else None,
+        quoted=Quoted(data.quote.price, data.quote.price_list) if data.quote else None,
     )
     await service.execute(
         command, service.meta(user_id, request.request_id, "jobs", idempotency_key)

@@ -25,6 +25,7 @@ from handlers.api.problems import (
     ForbiddenProblem,
     NoCreditsProblem,
     Problem,
+    RefusedProblem,
     TooLargeProblem,
     UnavailableProblem,
 )
@@ -39,6 +40,7 @@ LOCATION = ResponseHeader(
 _VARIANTS: dict[int, type[Problem]] = {
     402: NoCreditsProblem,
     403: ForbiddenProblem,
+    409: RefusedProblem,
     413: TooLargeProblem,
     503: UnavailableProblem,
 }
@@ -54,7 +56,8 @@ _MEANING = {
     415: "The body is not sent as application/json.",
     422: "The request breaks a rule; `errors` names the places.",
     500: "Something broke on our side.",
-    503: "A service that we need did not answer, or there is no room left to store anything.",
+    503: "A service that we need did not answer, there is no room left to store anything, or "
+    "nothing is sold here; see `code` and `retryable`.",
 }
 
 
@@ -150,14 +153,9 @@ _IF_NONE_MATCH = {
 def _correct_operation(operation: dict[str, Any]) -> None:
     body = operation.get("requestBody")
     responses = operation["responses"]
-    responses.pop("400", None)
+    refused = responses.pop("400", None)
     if body:
-        # A body that may be null may also be left out.
-        schema = body["content"]["application/json"]["schema"]
-        body["required"] = {"type": "null"} not in schema.get("oneOf", [])
-        for status in (400, 415):
-            responses[str(status)] = _problem(status)
-        responses.setdefault("413", _problem(413))
+        _correct_body(body, responses, refused)
     if "304" in responses:
         operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
         for tagged in ("200", "304"):
@@ -173,6 +171,21 @@ def _correct_operation(operation: dict[str, Any]) -> None:
             headers["WWW-Authenticate"] = {"schema": {"type": "string"}, "required": True}
         if status in ("409", "503"):
             headers["Retry-After"] = {"schema": {"type": "integer"}}
+
+
+def _correct_body(
+    body: dict[str, Any], responses: dict[str, Any], refused: dict[str, Any] | None
+) -> None:
+    schema = body["content"]["application/json"]["schema"]
+    if "$ref" not in schema and "oneOf" not in schema:
+        # Raw: judged by the route itself, which says what its 400 means.
+        responses["400"] = refused or _problem(400)
+    else:
+        # A body that may be null may also be left out.
+        body["required"] = {"type": "null"} not in schema.get("oneOf", [])
+        for status in (400, 415):
+            responses[str(status)] = _problem(status)
+    responses.setdefault("413", _problem(413))
 
 
 def _problem(status: int) -> dict[str, Any]:

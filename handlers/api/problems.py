@@ -13,7 +13,16 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import Scope
 from msgspec import Struct
 
-from domain.errors import AccessDenied, Invalid, Paused, SplitSoundError
+from domain import packs
+from domain.errors import (
+    AccessDenied,
+    Invalid,
+    NotEnoughCredits,
+    NothingForSale,
+    Paused,
+    SplitSoundError,
+)
+from domain.packs import Packs
 from handlers.api import log, storage
 
 MEDIA_TYPE = "application/problem+json"
@@ -23,6 +32,7 @@ RETRY_SECONDS = {
     "unavailable": 2,
     "not_ready": 2,
     "projector_silent": 10,
+    "purchase_unknown": 5,
     "read_model_stuck": 60,
     "storage_full": 30,
 }
@@ -80,10 +90,27 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 class NoCreditsProblem(Problem, frozen=True, kw_only=True):
-    """not_enough_credits. required, available: credits."""
+    """not_enough_credits. required, available, debt, missing: credits.
+
+    debt: of payments that were taken back; missing: how many to buy. Where something is sold,
+    checkout, packs: the paths to buy them; pack: the smallest one that has as many, or the
+    largest there is.
+    """
 
     required: int
     available: int
+    debt: int
+    missing: int
+    checkout: str | None = None
+    packs: str | None = None
+    pack: str | None = None
+
+
+class RefusedProblem(Problem, frozen=True, kw_only=True, omit_defaults=True):
+    """price, price_list: price_changed only; what the job costs today, by which list."""
+
+    price: int | None = None
+    price_list: str | None = None
 
 
 class ForbiddenProblem(Problem, frozen=True, kw_only=True):
@@ -118,18 +145,39 @@ class NotReady(SplitSoundError):
     retryable = True
 
 
+# What is a 503 by design: its words are for clients, and nobody has to look at it.
+_EXPECTED = NotReady | Paused | NothingForSale
+CHECKOUT, PACKS = "/v1/checkout", "/v1/packs"
+
+
 def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The problem document of any exception; what we did not foresee is logged, not shown."""
-    found = storage.named(error, request.app.state.service.application.settings)
+    application = request.app.state.service.application
+    found = storage.named(error, application.settings)
+    if isinstance(found, NotEnoughCredits):
+        found = _with_where_to_buy(found, application.packs)
     facts = _facts(found)
     status, code, _, _, extra, headers = facts
-    if status >= 500 and not isinstance(error, NotReady | Paused):
+    if status >= 500 and not isinstance(error, _EXPECTED):
         log_failure(request.scope, error)
     wait = extra.get("retry_after", RETRY_SECONDS.get(code))
     if wait is not None:
         headers["Retry-After"] = str(wait)
     body = _document(request.scope, facts)
     return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _with_where_to_buy(error: NotEnoughCredits, sold: Packs) -> NotEnoughCredits:
+    told = error.extra
+    if not sold:
+        error.detail = (
+            f"This costs {told['required']} credits and {told['available']} are available. "
+            "A shorter song or a cheaper model costs less."
+        )
+        return error
+    pack = packs.covering(sold, told["missing"])
+    error.extra = {**told, "checkout": CHECKOUT, "packs": PACKS, "pack": pack}
+    return error
 
 
 def last_resort(scope: Scope) -> bytes:
@@ -176,7 +224,7 @@ def _of_ours(error: SplitSoundError) -> _Facts:
     detail = error.detail
     if error.status == 401:
         headers["WWW-Authenticate"] = _challenge(extra.pop("token_error", None), detail)
-    if error.status >= 500 and not isinstance(error, NotReady | AccessDenied | Paused):
+    if error.status >= 500 and not isinstance(error, _EXPECTED | AccessDenied):
         # What a service told us may name hosts and tables: the log has it.
         detail, extra = _TOLD.get(error.code) or _hidden(error.status), {}
     return error.status, error.code, error.retryable, detail, extra, headers

@@ -31,10 +31,13 @@ from projections.query import Slice, Versioned, live, own, owned
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# More purchases than that at once only wait for Stripe, not for each other.
+PAYING_THREADS = 8
 # As many as the AWS clients keep connections; more would only wait in line for one.
 THREADS = 32
 _PARTS = (
     "context", "reading", "operations", "parked", "pulses", "sqs", "identity", "objects",
+    "packs", "payments",
 )  # fmt: skip
 
 
@@ -45,6 +48,8 @@ class Service:
         self.application = application
         self.acknowledged = Acknowledged()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
+        # Apart, so that a Stripe that hangs holds up nobody but buyers.
+        self._paying = ThreadPoolExecutor(PAYING_THREADS, thread_name_prefix="paying")
         # Apart, so that checks of a silent service cannot use up the threads of requests.
         self._checks = ThreadPoolExecutor(4, thread_name_prefix="ready")
 
@@ -55,6 +60,7 @@ class Service:
         async with self.application.objects:
             yield
         self._checks.shutdown(wait=False, cancel_futures=True)
+        self._paying.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _prepare(self) -> None:
@@ -79,6 +85,10 @@ class Service:
     async def run(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Blocking work in a thread."""
         return await self._in(self._pool, partial(work, *args, **kwargs))
+
+    async def pay(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Work that waits for Stripe, in a thread of its own kind."""
+        return await self._in(self._paying, partial(work, *args, **kwargs))
 
     async def check(self, work: Callable[[], object]) -> None:
         """A readiness check in a thread of its own kind."""

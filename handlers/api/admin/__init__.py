@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import Router
 
 from handlers.api.admin.controls import pause, resume, show_controls
+from handlers.api.admin.credits import adjust, show_account
 from handlers.api.admin.dead_letters import list_dead_letters, redrive, show_dead_letter
 from handlers.api.admin.health import roll_back, show_operations, show_projections
 from handlers.api.admin.jobs import fail, refund, requeue, show_any_job
@@ -30,6 +31,8 @@ ADMIN = Router(
         resume,
         day_usage,
         user_usage,
+        show_account,
+        adjust,
         show_stream,
     ],
     guards=[administrator],

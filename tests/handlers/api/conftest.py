@@ -22,6 +22,7 @@ from infra.operations import Pulse
 from infra.operations.pulses import PROJECTOR
 from infra.settings import Settings
 from tests.handlers.api.people import Person, Worker, client
+from tests.handlers.api.till import Till, standing_in
 
 ORIGIN = "https://app.example"
 ADMIN = "admin@example.org"
@@ -42,10 +43,10 @@ def note_projector(application: Application) -> None:
 
 
 @contextmanager
-def serving(application: Application) -> Iterator[Served]:
-    """Serve it on a free port until the block ends."""
+def serving(application: Application, port: int = 0) -> Iterator[Served]:
+    """Serve it on a free port, or that one, until the block ends."""
     config = uvicorn.Config(
-        create_app(application), port=0, lifespan="on", access_log=False, log_config=None
+        create_app(application), port=port, lifespan="on", access_log=False, log_config=None
     )
     server = uvicorn.Server(config)
     note_projector(application)
@@ -65,7 +66,16 @@ def serving(application: Application) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="package")
-def settings(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def till(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Till]:
+    """The stand-in for Stripe, which posts nothing itself: tests do, in any order."""
+    with standing_in(tmp_path_factory.mktemp("stripe")) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def settings(
+    emulator: Emulator, tmp_path_factory: pytest.TempPathFactory, till: Till
+) -> Iterator[Settings]:
     """Settings of a stage of its own; this process's AWS is the emulator meanwhile."""
     resources = provision(
         emulator.access, {"Stage": f"t{uuid.uuid4().hex[:12]}", "AllowedOrigins": ORIGIN}
@@ -77,8 +87,9 @@ def settings(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> It
             patch.setenv(name, value)
         keys = tmp_path_factory.mktemp("keys")
         yield Settings(
-            **names, keys=keys, allowed_origins=ORIGIN, signup_grant=100, admin_emails_csv=ADMIN
-        )
+            **(names | till.settings()), keys=keys, allowed_origins=ORIGIN, signup_grant=100,
+            admin_emails_csv=ADMIN,
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="package")

@@ -15,6 +15,7 @@ from tests.handlers.api.conftest import Served
 from tests.handlers.api.documented import Document, assert_schema
 from tests.handlers.api.operated import flip, park
 from tests.handlers.api.people import FINISHED, SONG, Person, Worker, assert_problem, send
+from tests.handlers.api.till import Till, tell, told_all
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ def test_real_bodies_fit_the_document(
     worker: Worker,
     admin: Person,
     served: Served,
+    till: Till,
 ) -> None:
     document.watch(anyone)
     document.watch(admin.http)
@@ -83,10 +85,21 @@ def test_real_bodies_fit_the_document(
     assert http.get("/v1/credits/history", params={"limit": 2}).json()["items"]
 
     assert http.get("/v1/usage").is_success
+    payment_bodies(anyone, http, till)
     operators_bodies(admin, served.application, done, ended)
 
     succeeded = {name for name, status in document.seen if status < 300}
     assert succeeded == document.operations
+
+
+def payment_bodies(anyone: httpx.Client, http: httpx.Client, till: Till) -> None:
+    """From the price list to a purchase that is paid."""
+    packs = anyone.get("/v1/packs").json()["items"]
+    made = http.post("/v1/checkout", json={"pack": packs[0]["name"]}).json()
+    paid = till.pay(made["url"])
+    told_all(anyone, till.events(paid["payment_intent"]))
+    assert http.get("/v1/purchases").is_success
+    assert http.get(f"/v1/purchases/{made['purchase_id']}").json()["status"]
 
 
 def operators_bodies(
@@ -108,7 +121,9 @@ def operators_bodies(
     ):  # fmt: skip
         assert http.get(path).is_success, path
     because = {"reason": "the document is being checked"}
+    assert http.get(f"/v1/admin/credits/{admin.user_id}").is_success
     for path, wish in (
+        (f"credits/{admin.user_id}/adjust", {"amount": 5, "source": "promotion"}),
         ("projections/library/rollback", {}),
         (f"dead-letters/{letter}/redrive", None),
         (f"jobs/{failed['job_id']}/requeue", {}),
@@ -129,7 +144,12 @@ def test_real_problems_fit_the_document(
     song = watched.song(seconds=101)
     short = assert_problem(watched.ask(song), 402, "not_enough_credits")
     assert (short["required"], short["available"]) == (101, 100)
-    assert "Buy" not in short["detail"]
+    assert (short["missing"], short["pack"]) == (1, "hour")
+    assert_problem(tell(http, {"id": "evt_x"}), 400, "webhook_refused")
+    assert_problem(http.post("/v1/checkout", json={"pack": "none"}), 422, "unknown_pack")
+    wish: dict[str, Any] = {"quote": {"price": 1, "price_list": "of old"}}
+    changed = assert_problem(watched.ask(watched.song(), **wish), 409, "price_changed")
+    assert changed["price"] == 10
     assert assert_problem(watched.begin(2**50), 413, "upload_too_large")["limit"] == 4 * 1024**3
     huge = {"filename": "x" * 100_000, "size": 1}
     assert_problem(http.post("/v1/uploads", json=huge), 413, "body_too_large")
