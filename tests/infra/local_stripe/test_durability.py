@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from infra.local.stripe import control
-from infra.local.stripe.component import StandIn
 from infra.local.stripe.secrets import Secrets
 from infra.local.stripe.webhooks import backoff
 from tests.infra.local_stripe.conftest import Receiver, Server, Shop, until
@@ -66,13 +65,3 @@ def test_a_killed_server_forgets_nothing(tmp_path: Path) -> None:
     finally:
         server.kill()
         receiver.close()
-
-
-def test_a_stand_in_comes_back_where_it_was(tmp_path: Path) -> None:
-    first = StandIn.on(tmp_path)
-    assert StandIn.on(tmp_path) == first
-    settings = first.settings()
-    assert settings == StandIn.on(tmp_path).settings()
-    assert settings["SPLITSOUND_STRIPE_API_KEY"].startswith("sk_test_")
-    assert settings["SPLITSOUND_STRIPE_WEBHOOK_SECRETS"].startswith("whsec_")
-    assert settings["SPLITSOUND_STRIPE_API_BASE"] == first.url
