@@ -16,9 +16,9 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import BinaryIO, Protocol
 
+from domain.closing import Halves, closed
 from domain.commit import Commit, Tip, verify_chain
 from domain.errors import HistoryBroken, Invalid
-from infra.event_store.closing import Halves, closed
 from infra.event_store.importer import Imported, Importer
 from infra.event_store.lines import FORMAT, End, decode, encode, encode_end, read_lines
 from infra.event_store.store import CommitStore

@@ -28,16 +28,17 @@ from domain.draws import Draw, Draws
 class Ledger:
     """available: left in grants, expiry not applied; held: by open jobs.
 
-    state: the account as ``domain.credits`` folds it. drawn: hears of each part of a grant that
-    went somewhere: what it became, the grant, credits.
+    off: by how much the law does not hold. state: the account as ``domain.credits`` folds it.
+    drawn: hears of each part of a grant that went somewhere: what it became, the grant, credits.
     """
 
-    __slots__ = ("_drawn", "available", "held", "state")
+    __slots__ = ("_drawn", "available", "held", "off", "state")
 
     def __init__(self, drawn: Callable[[str, str, int], object] | None = None) -> None:
         self.state = CreditState()
         self.available = 0
         self.held = 0
+        self.off = 0
         self._drawn = drawn
 
     def take(self, event: Event) -> str:
@@ -49,9 +50,10 @@ class Ledger:
         state = self.state
         accounted = self.available + self.held + state.captured + state.expired + state.revoked
         if state.granted + state.debt == accounted:
+            self.off = 0
             return wrong
-        off = state.granted + state.debt - accounted
-        law = f"the law does not hold, by {off:+d}: {self.law()}"
+        self.off = state.granted + state.debt - accounted
+        law = f"the law does not hold, by {self.off:+d}: {self.law()}"
         return f"{wrong}; {law}" if wrong else law
 
     def law(self) -> str:
