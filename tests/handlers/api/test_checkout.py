@@ -9,22 +9,10 @@ import pytest
 
 from domain.purchase import PURCHASE
 from handlers.api.problems import NoCreditsProblem
+from tests.handlers.api.buyers import opened, order
 from tests.handlers.api.conftest import Served
 from tests.handlers.api.people import Person, assert_problem
 from tests.handlers.api.till import Till, told_all
-
-
-def order(person: Person, pack: str = "hour", key: str | None = None) -> httpx.Response:
-    headers = {"Idempotency-Key": key} if key else {}
-    return person.http.post("/v1/checkout", json={"pack": pack}, headers=headers)
-
-
-def bought(person: Person, pack: str = "hour", key: str | None = None) -> dict[str, Any]:
-    answer = order(person, pack, key)
-    assert answer.status_code == 201, answer.text
-    made: dict[str, Any] = answer.json()
-    assert answer.headers["location"] == f"/v1/purchases/{made['purchase_id']}"
-    return made
 
 
 def test_packs_are_public(anyone: httpx.Client) -> None:
@@ -37,7 +25,7 @@ def test_packs_are_public(anyone: httpx.Client) -> None:
 
 
 def test_a_purchase_from_page_to_credits(person: Person, till: Till) -> None:
-    made = bought(person, "album")
+    made = opened(person, "album")
     assert (made["credits"], made["amount"], made["currency"]) == (18000, 1490, "eur")
     session = till.session(made["url"])
     assert session["client_reference_id"] == person.user_id
@@ -69,15 +57,15 @@ def test_a_purchase_from_page_to_credits(person: Person, till: Till) -> None:
 
 
 def test_the_same_key_is_the_same_purchase(person: Person, till: Till) -> None:
-    first, again = bought(person, key="k"), bought(person, key="k")
+    first, again = opened(person, key="k"), opened(person, key="k")
     assert again == first
     assert_problem(order(person, "album", "k"), 422, "idempotency_key_reused")
     told_all(person.http, till.events(till.pay(first["url"])["payment_intent"]))
-    after = bought(person, key="k")
+    after = opened(person, key="k")
     assert (after["purchase_id"], after["url"], after["expires_at"]) == (
         first["purchase_id"], None, None,
     )  # fmt: skip
-    assert bought(person)["purchase_id"] != bought(person)["purchase_id"]
+    assert opened(person)["purchase_id"] != opened(person)["purchase_id"]
 
 
 def test_the_same_key_at_once(person: Person, served: Served) -> None:
@@ -92,7 +80,7 @@ def test_the_same_key_at_once(person: Person, served: Served) -> None:
 
 
 def test_lists_and_strangers(person: Person, new_person: Any) -> None:
-    made = [bought(person, name) for name in ("hour", "album", "studio")]
+    made = [opened(person, name) for name in ("hour", "album", "studio")]
     own = {"stream": made[2]["stream"], "min_version": 1}
     page = person.http.get("/v1/purchases", params={"limit": 3, **own}).json()
     assert page["items"][0]["purchase_id"] == made[2]["purchase_id"]
@@ -102,7 +90,7 @@ def test_lists_and_strangers(person: Person, new_person: Any) -> None:
     assert stranger.http.get("/v1/purchases").json()["items"] == []
     assert_problem(stranger.http.get("/v1/purchases/pur_x"), 404, "not_found")
     # The same key of somebody else is another purchase.
-    assert bought(stranger, key="k")["purchase_id"] != bought(person, key="k")["purchase_id"]
+    assert opened(stranger, key="k")["purchase_id"] != opened(person, key="k")["purchase_id"]
 
 
 @pytest.mark.parametrize("pack", ["", "gone", 7, None, "x" * 41])
