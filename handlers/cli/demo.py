@@ -150,15 +150,16 @@ def _print_files(job: Job, files: list[Path], own: bool, display: Display) -> No
 
 
 def _print_history(application: Application, user_id: str, job: Job, display: Display) -> None:
-    from domain.commit import recorded, verify_chain
+    from domain.commit import verify_chain
     from domain.credits import CREDITS
-    from handlers.cli import credits, events
+    from handlers.cli import events, statements
+    from projections.audit.statement import statement
 
     store = application.store
-    account = recorded(CREDITS, store.read(CREDITS.stream(user_id)))
+    account = statement(store.read(CREDITS.stream(user_id)), application.clock.now())
     display.blank()
     display.console.print("Credits", style="bold")
-    credits.show(credits.audit(account, application.clock.now()), display.console)
+    statements.show(account, display.console)
     display.blank()
     name = stream_name(job.job_id)
     history = list(store.read(name))

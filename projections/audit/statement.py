@@ -71,7 +71,7 @@ def statement(commits: Iterable[Commit], at: int) -> Statement:
     for entry in walked(commits, ledger):
         entries.append(entry)
     wrong = [(e.version, e.wrong) for e in entries if e.wrong]
-    if entries and (unsettled := ledger.settled()):
+    if entries and not wrong and (unsettled := ledger.settled()):
         wrong.append((entries[-1].version, unsettled))
     state = ledger.state
     return Statement(entries, state.grants, at, state.available(at), ledger.law(), wrong)

@@ -187,7 +187,8 @@ class Walk:
             self._found.streams = 1
             if self._state is None:
                 self._found.unknown[self._stream.partition("-")[0]] = 1
-        if self._tally and self._aggregate and (wrong := self._tally.ledger.settled()):
+        whole = self._aggregate and not self._found.findings
+        if self._tally and whole and (wrong := self._tally.ledger.settled()):
             self._tell(self.last, LAW, wrong)
         if self._since and self._before is None:
             return  # nothing has come since

@@ -7,6 +7,7 @@ import click
 from handlers.cli.audit.digest import digest
 from handlers.cli.audit.key import key, script
 from handlers.cli.audit.prove import prove
+from handlers.cli.audit.replay import replay
 
 
 @click.group("audit")
@@ -14,6 +15,7 @@ def command() -> None:
     """Sign digests of all histories, and prove an event to somebody who trusts nobody."""
 
 
+command.add_command(replay)
 command.add_command(digest)
 command.add_command(prove)
 command.add_command(key)

@@ -12,16 +12,16 @@ from domain.commit import Commit
 from domain.credits import CREDITS
 from domain.errors import Invalid, NotFound
 from handlers.cli import terminal
-from handlers.cli.audit.digest import trust_option
-from handlers.cli.audit.key import out_option
-from handlers.cli.credits import normal_address
-from handlers.cli.reach import application, data_option, other_data
-from handlers.cli.words import command_line, named
+from handlers.cli.audit.known import keys, open_digest, out_option, take_one, trust_option
+from handlers.cli.reach import application, data_option
+from handlers.cli.statements import normal_address
+from handlers.cli.words import named
 from handlers.history import stream_name
 
 if TYPE_CHECKING:
+    from handlers.cli.audit.known import Opened
     from infra.bootstrap import Application
-    from infra.digests import Envelope, Head, Proof
+    from infra.digests import Proof
 
 
 @click.command("prove")
@@ -51,9 +51,7 @@ def prove(
     if not commits:
         raise NotFound(f"There is no stream {stream}.")
     version = _version(stream, commits, event)
-    keys = [parts.digest_signer.public_key, *(file.read_bytes() for file in trusted)]
-    envelope, heads = _opened(parts, name, keys, data)
-    proof = _proved(commits, version, heads, envelope, data)
+    proof = _proved(commits, version, open_digest(parts, name, keys(parts, trusted), data), data)
     if out is None:
         terminal.emit(proof)
         return
@@ -81,36 +79,13 @@ def _version(stream: str, commits: list[Commit], event: str) -> int:
     return versions[0]
 
 
-def _opened(
-    parts: Application, name: str | None, keys: list[bytes], data: Path
-) -> tuple[Envelope, list[Head]]:
-    from infra.digests import DigestFile, Source, heads_of, opened
-    from infra.digests import Envelope as Sealed
-
-    source: Source = parts.digests
-    if name is None:
-        names = parts.digests.names()
-        if not names:
-            raise NotFound(f"There is no digest yet: take one with `{_take(data)}`.")
-        name = names[-1]
-    elif Path(name).exists():
-        source = DigestFile(Path(name))
-    envelope = source.envelope(name)
-    heads = heads_of(name, opened(name, envelope, keys), source.head_lines(name))
-    return msgspec.json.decode(envelope, type=Sealed), heads
-
-
-def _proved(
-    commits: list[Commit], version: int, heads: list[Head], envelope: Envelope, data: Path
-) -> Proof:
+def _proved(commits: list[Commit], version: int, digest: Opened, data: Path) -> Proof:
+    from infra.digests import Envelope
     from infra.digests import prove as proved
     from infra.digests.proofs import NotCovered
 
+    envelope = msgspec.json.decode(digest.envelope, type=Envelope)
     try:
-        return proved(commits, version, heads, envelope)
+        return proved(commits, version, digest.heads, envelope)
     except NotCovered as error:
-        raise NotFound(f"{error}: take a new one with `{_take(data)}`.") from error
-
-
-def _take(data: Path) -> str:
-    return command_line("audit", "digest", data=other_data(data))
+        raise NotFound(f"{error}: take a new one with `{take_one(data)}`.") from error

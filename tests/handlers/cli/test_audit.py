@@ -9,15 +9,16 @@ import pytest
 from rich.console import Console
 
 from domain import credits
-from domain.aggregate import Event, Recorded
+from domain.aggregate import Event
 from domain.commit import Append, Commit, Meta
 from domain.credits import CREDITS, CreditsGranted, CreditsReserved
 from domain.draws import Draw
 from domain.errors import HistoryBroken
-from handlers.cli.credits import audit, show
 from handlers.cli.events import _checked, render, words
+from handlers.cli.statements import require_lawful, show
 from handlers.history import said, stream_name
 from infra.event_store.memory import MemoryStore
+from projections.audit.statement import Statement, statement
 
 USER = "usr_1"
 
@@ -41,10 +42,6 @@ def account(*steps: list[Event]) -> list[Commit]:
     return list(store.read(stream))
 
 
-def recorded(*events: Event) -> list[Recorded]:
-    return [Recorded(e, f"credits-{USER}", n, n * 1000, USER) for n, e in enumerate(events, 1)]
-
-
 def history() -> list[Event]:
     granted = CreditsGranted(USER, "grt_1", "signup", 600)
     late = CreditsGranted(USER, "grt_2", "promotion", 50, expires=10_000)
@@ -54,41 +51,47 @@ def history() -> list[Event]:
     return [granted, late, *reserved, *credits.capture(state, "job_1", 90, 1000)]
 
 
+def told(done: Statement, width: int = 200, *, full: bool = False) -> str:
+    screen = Console(file=io.StringIO(), width=width, markup=False, force_terminal=width < 200)
+    show(done, screen, full=full)
+    text: str = screen.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    return text
+
+
 def test_a_statement_balances_at_every_version() -> None:
-    done = audit(recorded(*history()), at=2000)
-    assert [(a.line.kind, a.available, a.reserved, a.captured) for a in done.lines] == [
+    done = statement(account(history()), at=2000)
+    assert [(e.kind, e.available, e.held, e.spent) for e in done.entries] == [
         ("grant", 600, 0, 0),
         ("grant", 650, 0, 0),
         ("reserve", 550, 100, 0),
         ("capture", 560, 0, 90),
     ]
-    assert done.unbalanced == []
+    assert done.wrong == []
     assert done.spendable == 560
 
 
 def test_what_is_over_at_the_asked_time_cannot_be_spent() -> None:
-    events = recorded(*history()[:2])
-    assert audit(events, at=9_999).spendable == 650
-    over = audit(events, at=10_000)
-    assert (over.lines[-1].available, over.spendable) == (650, 600)
+    commits = account(history()[:2])
+    assert statement(commits, at=9_999).spendable == 650
+    over = statement(commits, at=10_000)
+    assert (over.entries[-1].available, over.spendable) == (650, 600)
 
 
 def test_an_account_that_does_not_balance_is_named() -> None:
     granted = CreditsGranted(USER, "grt_1", "signup", 600)
     forged = CreditsReserved(USER, "job_1", 100, (Draw("grt_1", 50),))
-    done = audit(recorded(granted, forged), at=0)
-    assert done.unbalanced == [2]
-    screen = Console(file=io.StringIO(), width=200, markup=False)
-    show(done, screen)
-    assert "DOES NOT HOLD" in screen.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    done = statement(account([granted, forged]), at=0)
+    assert [version for version, _ in done.wrong] == [2]
+    assert "DOES NOT HOLD" in told(done)
+    with pytest.raises(HistoryBroken, match="version 2: the law does not hold, by -50"):
+        require_lawful(done)
 
 
 def test_the_statement_is_readable() -> None:
-    screen = Console(file=io.StringIO(), width=200, markup=False)
-    show(audit(recorded(*history()), at=0), screen)
-    text = screen.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    text = told(statement(account(history()), at=0))
     assert "held for a job job_1" in text
-    assert "granted 650 = available 560 + reserved 0 + spent 90 + expired 0" in text
+    law = "granted 650 = available 560 + held 0 + spent 90 + expired 0 + revoked 0 - debt 0"
+    assert law in text
 
 
 def test_a_changed_commit_is_found_and_what_stands_before_it_still_shown() -> None:
