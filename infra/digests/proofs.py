@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 from domain import merkle
 from domain.commit import Commit, verify_chain
-from domain.errors import HistoryBroken, NotFound
+from domain.errors import HistoryBroken, Invalid, NotFound
 from infra.digests.document import Envelope, Head
 
 FORMAT = "splitsound-proof-1"
@@ -62,6 +62,8 @@ def found(commits: Iterable[Commit], event: str) -> list[int]:
 
 
 def _fields(commit: Commit) -> list[dict[str, object]]:
+    if not isinstance(commit.events, str):
+        return []
     return msgspec.json.decode(commit.events, type=list[dict[str, object]])
 
 
@@ -70,11 +72,15 @@ def prove(
 ) -> Proof:
     """The proof of the event at ``version``. commits: the whole stream; heads: of the digest.
 
+    envelope: the digest's; both were checked, see ``checking``.
+
     Raises NotCovered where the digest does not cover it, HistoryBroken where the stream does not
     say any more what the digest says.
     """
     verify_chain(commits)
     stream = commits[0].stream
+    if not isinstance(commits[0].events, str):
+        raise Invalid(f"{stream} does not hold JSON; such events cannot be proved.")
     index, head = next(
         ((n, head) for n, head in enumerate(heads) if head.stream == stream), (0, None)
     )

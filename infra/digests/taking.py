@@ -10,7 +10,7 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Struct
 
-from domain.errors import HistoryBroken
+from domain.errors import Conflict, HistoryBroken
 from infra.digests.bucket import AuditBucket
 from infra.digests.checking import heads_of, opened
 from infra.digests.document import (
@@ -85,12 +85,18 @@ def take(
     """Sign what a scan found; its heads file is written to ``heads``.
 
     scanned: with the heads of ``before`` as expected. began: when the scan did, epoch ms.
-    Raises Rewritten where it found that something is not as it was.
+    Raises Rewritten where it found that something is not as it was, Conflict where ``before`` is
+    from later: names have to sort by time.
     """
     if scanned.findings:
         raise Rewritten(scanned.findings, before.reference.name if before else None)
     file, root = write_heads(scanned.heads, heads)
-    taken_at = stamp(began)
+    name, taken_at = name_of(began, root), stamp(began)
+    if before and name <= before.reference.name:
+        raise Conflict(
+            f"It is {taken_at} here, and {before.reference.name} was taken at "
+            f"{before.digest.taken_at}: see that the clock is right, and run the command again."
+        )
     digest = Digest(
         format=FORMAT,
         deployment=deployment,
@@ -106,4 +112,4 @@ def take(
     text = msgspec.json.encode(digest)
     signature = base64.b64encode(signer.sign(text)).decode()
     envelope = Envelope(text.decode(), signature, signer.public_key.decode())
-    return Taken(name_of(began, root), digest, msgspec.json.encode(envelope))
+    return Taken(name, digest, msgspec.json.encode(envelope))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from handlers.cli.audit.check import check
 from handlers.cli.audit.digest import digest
 from handlers.cli.audit.key import key, script
 from handlers.cli.audit.prove import prove
@@ -16,6 +17,7 @@ def command() -> None:
 
 
 command.add_command(replay)
+command.add_command(check)
 command.add_command(digest)
 command.add_command(prove)
 command.add_command(key)

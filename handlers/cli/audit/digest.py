@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +11,8 @@ import click
 from msgspec import Struct
 
 from handlers.cli import terminal
+from handlers.cli.audit.known import keys, scanning, trust_option
+from handlers.cli.outcome import BadInput
 from handlers.cli.projections.known import cost, pace, paced
 from handlers.cli.reach import application, data_option, json_option
 from handlers.cli.words import counted, named
@@ -36,16 +35,6 @@ class Signed(Struct, frozen=True):
     commits: int
     seconds: float
     units: Units
-
-
-trust_option = click.option(
-    "--trust-key",
-    "trusted",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    multiple=True,
-    metavar="FILE",
-    help="A public key (PEM) from before the key was changed; may be given more than once.",
-)
 
 
 @click.command("digest")
@@ -74,9 +63,11 @@ def digest(
     and the exit code is 1, when a commit was edited, a tail was cut off, a stream is gone or was
     written anew since then. Run it daily; running it twice does no harm.
     """
+    if out and not out.parent.is_dir():
+        raise BadInput(f"There is no directory {named(out.parent)} for the copy.")
     parts, display = application(data), terminal.display(as_json)
-    keys = [parts.digest_signer.public_key, *(file.read_bytes() for file in trusted)]
-    signed, before = _run(parts, keys, pace(throttle), segments, workers, out, display)
+    known = keys(parts, trusted)
+    signed, before = _run(parts, known, pace(throttle), segments, workers, out, display)
     if as_json:
         terminal.emit(signed)
     else:
@@ -85,7 +76,7 @@ def digest(
 
 def _run(
     parts: Application,
-    keys: list[bytes],
+    known: list[bytes],
     spending: Pace,
     segments: int,
     workers: int,
@@ -96,7 +87,7 @@ def _run(
     from infra.digests import DigestFile, scan_heads, take
     from infra.digests.taking import newest
 
-    before = newest(parts.digests, keys)
+    before = newest(parts.digests, known)
     history = metered(parts, spending).history
     began, now = time.monotonic(), parts.clock.now()
     with scanning(display, history.estimate()) as progress:
@@ -114,21 +105,6 @@ def _run(
     lock, seconds = parts.digests.lock(taken.name), round(time.monotonic() - began, 3)
     signed = Signed(taken.name, taken.digest, lock, scanned.commits, seconds, spending.spent)
     return signed, before
-
-
-@contextmanager
-def scanning(display: Display, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar for a scan of all commits; give it how many more were read, from any thread."""
-    done, lock = 0, threading.Lock()
-    with display.bar("Check", total, unit="commits") as bar:
-
-        def heard(commits: int) -> None:
-            nonlocal done
-            with lock:
-                done += commits
-                bar.to(done, total=max(total, done))
-
-        yield heard
 
 
 def _tell(done: Signed, before: Before | None, out: Path | None, display: Display) -> None:

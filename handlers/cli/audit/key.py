@@ -8,17 +8,11 @@ from pathlib import Path
 import click
 
 from handlers.cli import terminal
+from handlers.cli.audit.known import out_option
 from handlers.cli.reach import application, data_option, json_option
 from handlers.cli.words import named
 
 SCRIPT = Path(__file__).with_name("verify_proof.py")
-
-out_option = click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write it there, and not to standard output.",
-)
 
 
 @click.command("key")

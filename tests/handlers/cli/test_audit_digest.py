@@ -243,6 +243,22 @@ def test_another_key_is_refused_until_it_is_trusted(
     assert taken(shell, "--trust-key", str(old))["digest"]["previous"]["name"] == name
 
 
+def test_a_clock_that_went_back_is_named(
+    application: Application, shell: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = taken(shell)
+    earlier = application.clock.now() - 3_600_000
+    monkeypatch.setattr("infra.clock.SystemClock.now", lambda _: earlier)
+    done = shell("audit", "digest")
+    assert (done.code, "see that the clock is right" in done.err) == (1, True)
+    assert application.digests.names() == [first["name"]]
+
+
+def test_no_place_for_the_copy(shell: Callable[..., Done], tmp_path: Path) -> None:
+    done = shell("audit", "digest", "--out", str(tmp_path / "no" / "copy.json"))
+    assert (done.code, "There is no directory" in done.err) == (2, True)
+
+
 def test_no_bucket(
     application: Application, shell: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
