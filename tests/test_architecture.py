@@ -66,10 +66,11 @@ def test_only_the_bootstrap_composes() -> None:
     [
         ("commands", {"boto3", "botocore", "torch", "numpy", "litestar", "pynamodb"}),
         ("projections", {"boto3", "botocore", "torch", "numpy", "litestar", "pynamodb"}),
-        ("handlers.api", {"torch", "numpy", "ffmpeg"}),
-        ("handlers.relay", {"torch", "numpy", "ffmpeg", "litestar"}),
-        ("handlers.projector", {"torch", "numpy", "ffmpeg", "litestar"}),
-        ("handlers.cli", {"torch", "numpy", "boto3", "litestar"}),
+        ("handlers.api", {"torch", "numpy", "ffmpeg", "stripe"}),
+        ("handlers.relay", {"torch", "numpy", "ffmpeg", "litestar", "stripe"}),
+        ("handlers.projector", {"torch", "numpy", "ffmpeg", "litestar", "stripe"}),
+        ("handlers.worker", {"litestar", "stripe"}),
+        ("handlers.cli", {"torch", "numpy", "boto3", "litestar", "stripe"}),
     ],
 )
 def test_imports_stay_light(module: str, forbidden: set[str]) -> None:

@@ -7,6 +7,8 @@ before, its webhook is refused as purchase_unknown, and Stripe sends it again.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
 from commands import OpenCheckout, Position, execute
@@ -15,8 +17,10 @@ from domain.errors import Invalid, KeyReused, NotFound, NothingForSale
 from domain.packs import named
 from domain.purchase import OPEN, PURCHASE, PurchaseState
 from infra.bootstrap import Application
-from infra.payments.gateway import StripePayments
 from infra.payments.objects import Session
+
+if TYPE_CHECKING:
+    from infra.payments.gateway import StripePayments
 
 
 class Checkout(Struct, frozen=True):
