@@ -16,6 +16,10 @@ from domain.closing import Halves
 from domain.commit import Commit
 from domain.credits import CREDITS, CreditsGranted, CreditsRevoked
 from domain.purchase import PURCHASE
+from infra.bootstrap import Application
+from infra.event_store.dynamodb import DynamoDBStore
+from infra.metering import Meter
+from infra.pacing import Pace
 from projections.audit.walking import CHAIN, PEER, PURCHASE_DIFFERS, Finding, Walk, Walked
 from projections.crew import Crew
 from projections.ports import History
@@ -29,6 +33,12 @@ Heard = Callable[[int], object]
 """Hears how many more commits were read, from several threads."""
 
 
+def metered(application: Application, pace: Pace) -> Readable:
+    """The application's event store, counted and held to that pace."""
+    client = Meter(application.client("dynamodb"), spent=pace.spend)
+    return DynamoDBStore(client, application.settings.events_table, application.clock)
+
+
 class Readable(History, Protocol):
     """The event store, as far as an audit reads it."""
 
@@ -39,7 +49,10 @@ class Readable(History, Protocol):
 
 
 class Audit:
-    """One pass over a store. chained: see ``Walk``; else only accounts and purchases are read."""
+    """One pass over a store. chained: see ``Walk``; else only accounts and purchases are read.
+
+    stopped: ends other waits of the work when it ends early.
+    """
 
     def __init__(
         self,
@@ -49,11 +62,12 @@ class Audit:
         segments: int = SEGMENTS,
         workers: int = WORKERS,
         heard: Heard = lambda _: None,
+        stopped: Callable[[], object] = lambda: None,
     ) -> None:
         self._history = history
         self._chained = chained
         self._segments = segments
-        self._crew = Crew(workers)
+        self._crew = Crew(workers, stopped=stopped)
         self._heard = heard
         self._halves = Halves()
         self._found = Walked()

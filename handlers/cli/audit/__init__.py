@@ -9,6 +9,7 @@ from handlers.cli.audit.digest import digest
 from handlers.cli.audit.key import key, script
 from handlers.cli.audit.prove import prove
 from handlers.cli.audit.replay import replay
+from handlers.cli.audit.verify import verify
 
 
 @click.group("audit")
@@ -18,6 +19,7 @@ def command() -> None:
 
 command.add_command(replay)
 command.add_command(check)
+command.add_command(verify)
 command.add_command(digest)
 command.add_command(prove)
 command.add_command(key)
