@@ -57,7 +57,7 @@ def submit(desk: Desk, body: bytes, session: str) -> Response[Any]:
     form = nested(body.decode(errors="replace"))
     how = form.get("how")
     if how == "cancel":
-        return _go(purchase.session.cancel_url, session)
+        return _go(desk, purchase.session.cancel_url, session)
     if how not in HOW:
         raise Refused("Choose one of the ways to pay.", param="how")
     email = str(form.get("email", "")).strip()[:200] or None
@@ -68,7 +68,7 @@ def submit(desk: Desk, body: bytes, session: str) -> Response[Any]:
             raise
         # Paid in another tab, or too late: the page says which.
         return _redirect(f"{PAY}/{session}")
-    return _go(purchase.session.success_url, session)
+    return _go(desk, purchase.session.success_url, session)
 
 
 @get(RESULT, sync_to_thread=True)
@@ -91,10 +91,13 @@ def _purchase(desk: Desk, session: str) -> Purchase | None:
         return desk.purchase(tx, session)
 
 
-def _go(url: str | None, session: str) -> Response[Any]:
+def _go(desk: Desk, url: str | None, session: str) -> Response[Any]:
+    ours = f"{RESULT}?{urlencode({'session_id': session})}"
     host = (urlsplit(url).hostname or "") if url else ""
     if url is None or any(host == end or host.endswith(f".{end}") for end in _NOWHERE):
-        return _redirect(f"{RESULT}?{urlencode({'session_id': session})}")
+        return _redirect(ours)
+    if url.partition("?")[0] == desk.place.url + RESULT:
+        return _redirect(desk.place.url + ours)
     return _redirect(url.replace("{CHECKOUT_SESSION_ID}", session))
 
 

@@ -84,6 +84,9 @@ def test_a_shop_without_pages_gets_ours(shop: Shop) -> None:
     assert session.url
     assert control.pay(session.url, "cancel") == f"/c/result?session_id={session.id}"
     assert control.pay(session.url) == f"/c/result?session_id={session.id}"
+    result = f"{shop.server.url}/c/result"
+    session = shop.session(success_url=f"{result}?purchase=pur_1")
+    assert control.pay(str(session.url)) == f"{result}?session_id={session.id}"
 
 
 @pytest.mark.parametrize(
