@@ -64,6 +64,7 @@ class Aggregate(Generic[State]):
 
     ``evolve(state, event)`` may change ``state`` in place and must return it: a fold owns
     the state it builds, and copying it for each event would make long histories slow.
+    snapshot_commits: a snapshot in every so many commits; None leaves the number to the store.
     """
 
     def __init__(
@@ -72,11 +73,13 @@ class Aggregate(Generic[State]):
         events: tuple[type[Event], ...],
         state: type[State],
         evolve: Callable[[State, Any], State],
+        snapshot_commits: int | None = None,
     ) -> None:
         self.category = category
         self.events = events
         self.state = state
         self.evolve = evolve
+        self.snapshot_commits = snapshot_commits
         self._old_shapes = _check_versions(category, events)
 
     def stream(self, identity: str) -> str:

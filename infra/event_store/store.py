@@ -78,7 +78,7 @@ class CommitStore(ABC):
         tail: list[Commit] = []
         state: State | None = None
         size = 0
-        for commit in self.newest_first(stream):
+        for commit in self.newest_first(stream, page=_snapshot_commits(aggregate)):
             state = aggregate.restore(commit.snapshot)
             if state is not None:
                 if not tail:
@@ -155,14 +155,18 @@ def _draft(append: Append, meta: Meta, now: int) -> Commit:
 
 
 def _with_snapshot(commit: Commit, append: Append) -> Commit:
-    """Every SNAPSHOT_COMMITS commits or SNAPSHOT_BYTES bytes the commit carries the state."""
+    """Every so many commits or SNAPSHOT_BYTES bytes the commit carries the state."""
     tip = append.onto.tip
-    due = tip.commits + 1 >= SNAPSHOT_COMMITS or tip.size + _stored_size(commit) > SNAPSHOT_BYTES
-    if not due:
-        return commit
     aggregate: Aggregate[Any] = append.onto.aggregate
+    due = tip.commits + 1 >= _snapshot_commits(aggregate)
+    if not due and tip.size + _stored_size(commit) <= SNAPSHOT_BYTES:
+        return commit
     state = aggregate.fold(append.events, append.onto.state)
     return msgspec.structs.replace(commit, snapshot=aggregate.snapshot(state))
+
+
+def _snapshot_commits(aggregate: Aggregate[Any]) -> int:
+    return aggregate.snapshot_commits or SNAPSHOT_COMMITS
 
 
 def _events(aggregate: Aggregate[Any], commits: Sequence[Commit]) -> Iterator[Event]:

@@ -119,6 +119,7 @@ def frequent_snapshots() -> Iterator[None]:
     """Every few commits, so that short histories have them too."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(store, "SNAPSHOT_COMMITS", 3)
+        patched.setattr(CREDITS, "snapshot_commits", 3)
         yield
 
 

@@ -49,7 +49,7 @@ from tests.commands.stripe_model import (
 )
 from tests.world import StillClock, World
 
-SIGNUP, HOUR = 15, 3_600_000
+SIGNUP, HOUR = 1, 3_600_000
 USERS = ("u0", "u1")
 PACKS = (
     Pack("odd", "Odd", 10, 3, "eur"),
@@ -87,7 +87,7 @@ JOBS = ["request", "request", "start", "complete", "separate", "separate", "canc
 TURNS = st.lists(
     st.builds(
         Turn,
-        st.sampled_from([*["message"] * 9, *JOBS, "wait"]),
+        st.sampled_from([*["message"] * 9, *JOBS, *["separate"] * 3, "wait"]),
         st.integers(0, 11),
         st.booleans(),
         st.sampled_from(["none", "none", "crash", "crash", "overtaken"]),
