@@ -55,7 +55,8 @@ def create_app(data: Path, place: Place, key: str, secret: str) -> Litestar:
             await delivering
         desk.store.close()
 
-    # A router of their own: two methods of one path lose their thread beside the application's.
+    # In a router: Litestar registers handlers that share a path twice when they are the
+    # application's own, and then never awaits the thread that a synchronous one runs in.
     pages = Router("/", route_handlers=[pay_page, submit, result_page, dashboard, act])
     app = Litestar(
         route_handlers=[healthz, api.router(), pages],
@@ -104,9 +105,10 @@ class _Edge:
 
 
 def _on_error(request: Asked, error: Exception) -> Response[Any]:
-    """Stripe's error object below ``/v1``, a page elsewhere."""
+    """Stripe's error object for programs, a page for people."""
     refused = _as_refused(request, error)
-    if request.url.path.startswith("/v1/"):
+    asked = request.headers.get("Accept", "")
+    if request.url.path.startswith("/v1/") or asked == "application/json":
         return Response(
             refused.answer(), status_code=refused.status, headers={"Request-Id": new_id("req_")}
         )

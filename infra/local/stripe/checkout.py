@@ -10,7 +10,7 @@ from litestar import Response, get, post
 
 from infra.local.stripe.answering import Asked
 from infra.local.stripe.desk import Desk
-from infra.local.stripe.errors import Refused
+from infra.local.stripe.errors import Refused, missing
 from infra.local.stripe.forms import nested
 from infra.local.stripe.objects import CheckoutSession
 from infra.local.stripe.pages import BRAND, money, page, result
@@ -53,7 +53,7 @@ def submit(desk: Desk, body: bytes, session: str) -> Response[Any]:
     """Pay, or go back without paying; then on to the shop's page."""
     purchase = _purchase(desk, session)
     if purchase is None:
-        return result("No such page", "There is no checkout session of that id here.", status=404)
+        raise missing("checkout.session", session[:100])
     form = nested(body.decode(errors="replace"))
     how = form.get("how")
     if how == "cancel":

@@ -6,12 +6,15 @@ are Stripe's: of the session, the charge or its payment intent, the refund, the 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Literal
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 
 from infra.local.errors import LocalStackError
+from infra.local.stripe.errors import ErrorBody
 
 How = Literal["card", "bank", "failing_bank", "cancel"]
 _TIMEOUT_SECONDS = 10.0
@@ -79,15 +82,28 @@ def _act(url: str, action: str, identifier: str, amount: int | None = None) -> N
 
 def _post(url: str, form: dict[str, str]) -> str:
     try:
-        answer = httpx.post(url, data=form, timeout=_TIMEOUT_SECONDS, trust_env=False)
+        answer = httpx.post(
+            url,
+            data=form,
+            headers={"Accept": "application/json"},
+            timeout=_TIMEOUT_SECONDS,
+            trust_env=False,
+        )
     except httpx.HTTPError as error:
         where = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}"
         raise ButtonFailed(
             f"The stand-in for Stripe does not answer at {where} ({error}); is the stack up?"
         ) from error
     if answer.status_code != httpx.codes.SEE_OTHER:
-        raise ButtonFailed(
-            f"The stand-in for Stripe refused {urlsplit(url).path} ({answer.status_code}); "
-            "its dashboard shows how the payment stands."
-        )
+        raise ButtonFailed(f"The stand-in for Stripe refused: {_reason(answer)}")
     return str(answer.headers["Location"])
+
+
+def _reason(answer: httpx.Response) -> str:
+    with suppress(msgspec.DecodeError):
+        return msgspec.json.decode(answer.content, type=_Refusal).error.message
+    return f"it answered {answer.status_code} at {answer.url}."
+
+
+class _Refusal(msgspec.Struct):
+    error: ErrorBody

@@ -156,6 +156,27 @@ def test_other_pages_press_no_buttons(shop: Shop, headers: dict[str, str]) -> No
     assert shop.get(session.id).status == "open"
 
 
+def test_our_own_pages_and_programs_do(shop: Shop) -> None:
+    for headers in ({"Origin": shop.server.url, "Sec-Fetch-Site": "same-origin"}, {}):
+        session = shop.session()
+        form = {"id": session.id}
+        answer = httpx.post(
+            f"{shop.server.url}/act/expire", data=form, headers=headers, trust_env=False
+        )
+        assert answer.status_code == 303
+        assert shop.get(session.id).status == "expired"
+
+
+def test_a_button_that_fails_says_why(shop: Shop) -> None:
+    session = shop.session()
+    with pytest.raises(control.ButtonFailed, match="has not succeeded"):
+        control.refund(shop.server.url, session.id)
+    with pytest.raises(control.ButtonFailed, match="No such"):
+        control.pay(f"{shop.server.url}/c/pay/cs_test_x")
+    with pytest.raises(control.ButtonFailed, match="is the stack up"):
+        control.pay("http://127.0.0.1:1/c/pay/cs_test_x")
+
+
 def test_a_rebound_name_reads_nothing(server: Server) -> None:
     for path in ("/", "/v1/events", "/healthz"):
         answer = httpx.get(server.url + path, headers={"Host": "rebound.example"}, trust_env=False)
