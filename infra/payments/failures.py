@@ -32,7 +32,8 @@ def _ours(error: stripe.StripeError) -> SplitSoundError:
             f"Stripe did not let us in ({status}): set SPLITSOUND_STRIPE_API_KEY to a key of the "
             "account that may write checkout sessions and read payments, refunds and disputes."
         )
-    if not status or status >= 500 or status in (_CONFLICT, _TOO_MANY):
+    # Below 400: it answered, with what the SDK could not read.
+    if status < 400 or status >= 500 or status in (_CONFLICT, _TOO_MANY):
         return Unavailable(f"Stripe did not answer ({status or type(error).__name__}).")
     if isinstance(error, stripe.IdempotencyError):
         return KeyReused("This Idempotency-Key bought something else; send a new key.")
