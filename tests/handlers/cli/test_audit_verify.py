@@ -10,7 +10,13 @@ import msgspec
 import pytest
 
 from commands import StartSeparation
-from domain.credits import CREDITS, CreditsGranted, CreditsReserved, CreditsRevoked
+from domain.credits import (
+    CREDITS,
+    CreditsGranted,
+    CreditsReserved,
+    CreditsRevoked,
+    CreditState,
+)
 from domain.draws import Draw
 from domain.job import JOB
 from domain.purchase import PURCHASE
@@ -192,7 +198,8 @@ def test_other_ways_to_break_it(
 
 
 def first_grant(application: Application) -> str:
-    return next(iter(application.store.load(CREDITS, ACCOUNT).state.grants))
+    state: CreditState = application.store.load(CREDITS, ACCOUNT).state
+    return next(iter(state.grants))
 
 
 def test_credits_that_nobody_paid_for_are_named(shell: Shell, application: Application) -> None:
