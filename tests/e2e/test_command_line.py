@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,7 @@ def test_a_stack_that_was_killed_knows_everything_again(tmp_path: Path) -> None:
         # Nothing is sent and nothing is paid a second time.
         assert document(splitsound(*wish, cwd=tmp_path))["job_id"] == first["job_id"]
         _check_operator_commands(tmp_path, first["job_id"])
+        _check_money(tmp_path)
         down = splitsound("down", cwd=tmp_path)
         assert down.returncode == 0
         assert process.wait(30) == 0
@@ -103,6 +105,35 @@ def _check_operator_commands(cwd: Path, job_id: str) -> None:
     imported = document(splitsound("events", "import", "all.jsonl", "--json", cwd=cwd))
     assert imported["written"] == 0
     assert imported["skipped"] > 0
+
+
+def _check_money(cwd: Path) -> None:
+    shop = splitsound("buy", "--email", EMAIL, cwd=cwd)
+    assert "3.90 EUR" in shop.stdout
+    bought = document(splitsound("buy", "hour", "--pay", "card", "--json", cwd=cwd))
+    assert (bought["status"], bought["available"]) == ("paid", 4200)
+    failed = splitsound("buy", "hour", "--pay", "failing_bank", "--json", cwd=cwd, timeout=60)
+    assert failed.returncode == 1
+    assert "the payment failed" in failed.stderr
+    wrong = splitsound("buy", "year", cwd=cwd)
+    assert (wrong.returncode, "hour, album, studio" in wrong.stderr) == (2, True)
+    same = document(splitsound("payments", "reconcile", "--json", cwd=cwd))
+    assert same["agree"]
+    assert same["report"]["sums"]["eur"]["paid_there"] == 390
+    assert splitsound("audit", "digest", cwd=cwd).returncode == 0
+    assert document(splitsound("audit", "verify", "--json", cwd=cwd))
+    assert splitsound("adjust", EMAIL, "+50", "--reason", "for waiting", cwd=cwd).returncode == 0
+    assert splitsound("audit", "check", cwd=cwd).returncode == 0
+    purchase = bought["purchase_id"]
+    proof = splitsound("audit", "prove", "you@example.com", purchase, "--out", "p.json", cwd=cwd)
+    assert proof.returncode == 0, proof.stderr
+    (cwd / "verify.py").write_text(splitsound("audit", "script", cwd=cwd).stdout)
+    (cwd / "key.pem").write_text(splitsound("audit", "key", cwd=cwd).stdout)
+    checked = subprocess.run(
+        [sys.executable, "verify.py", "p.json", "--key", "key.pem"],
+        cwd=cwd, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_demo_separates_a_given_song_and_leaves_only_the_stems(tmp_path: Path) -> None:
