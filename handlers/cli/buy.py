@@ -60,7 +60,7 @@ def command(
         display.fact("Pay at", str(opened.url))
         if pay:
             _press(opened, pay, data, display)
-        bought = _read(client, opened) if no_wait else _paid(client, opened, display)
+        bought = _read(client, opened) if no_wait else paid(client, opened, display)
         balance = client.get("/v1/credits", Balance)
     if as_json:
         terminal.emit({
@@ -115,7 +115,7 @@ def _press(opened: Checkout, how: How, data: Path, display: Display) -> None:
     display.fact("Pressed", f"{how.replace('_', ' ')} (a stand-in for Stripe: no money moves)")
 
 
-def _paid(client: Api, opened: Checkout, display: Display) -> Purchase:
+def paid(client: Api, opened: Checkout, display: Display) -> Purchase:
     """The purchase once it is paid. Raises Ended when it lapsed."""
     try:
         with display.waiting("Waiting", "for the payment"):

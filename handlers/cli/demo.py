@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from handlers.cli import folders, journey, leftovers, terminal, upload
-from handlers.cli.answers import Job
+from handlers.cli.answers import Checkout, Job, PackList
 from handlers.cli.journey import Trip, Wish
 from handlers.cli.tables import GLUE, Table, hanging
 from handlers.cli.terminal import Display, console
@@ -100,7 +100,8 @@ def _show(stack: LocalStack, song: Path, own: bool, out: Path, display: Display)
     made = " (made for this demo)" if own else ""
     display.fact("Song", f"{named(song.name)}, {terminal.size(trip.song.size)}{made}")
     with Api(stack.api_url, EMAIL) as api:
-        job = _separate(api, trip, display)
+        # Never on a user's own account at Stripe.
+        job = _separate(api, trip, stack.payments is not None, display)
         files = journey.take_home(api, trip, job, out, display)
         display.fact("Stages", _stages(job))
         _print_files(job, files, own, display)
@@ -108,12 +109,26 @@ def _show(stack: LocalStack, song: Path, own: bool, out: Path, display: Display)
             _print_history(_application(), api.user_id, job, display)
 
 
-def _separate(api: Api, trip: Trip, display: Display) -> Job:
+def _separate(api: Api, trip: Trip, sells: bool, display: Display) -> Job:
     api.sign_in()
     display.fact("Signed in", f"{api.email}, {api.user_id}")
+    if sells:
+        _buy(api, display)
     journey.bring(api, trip, display)
     job = journey.request(api, trip, Wish(), display)
     return journey.follow(api, job, display)
+
+
+def _buy(api: Api, display: Display) -> None:
+    from handlers.cli import buy
+    from infra.local.stripe.control import pay
+
+    pack = api.get("/v1/packs", PackList).items[0]
+    opened = api.post("/v1/checkout", {"pack": pack.name}, Checkout)
+    assert opened.url is not None
+    pay(opened.url)
+    buy.paid(api, opened, display)
+    display.fact("Bought", f"{pack.credits} credits for {pack.price} of play money")
 
 
 def _stages(job: Job) -> str:
