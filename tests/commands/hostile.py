@@ -152,6 +152,7 @@ class Watch:
         self._check_holds()
 
     def _note(self, commit: Commit) -> None:
+        before = self.tips.get(commit.stream, Tip(commit.stream)).t
         # Verifies link and hash as it goes.
         self.tips[commit.stream] = verify_chain([commit], self.tips.get(commit.stream))
         category, _, name = commit.stream.partition("-")
@@ -160,6 +161,7 @@ class Watch:
                 events = CREDITS.decode(str(commit.events))
                 for event in events:
                     self._book(event)
+                    self._check_alive(event, self.accounts.get(name), before)
                     self.accounts[name] = CREDITS.fold([event], self.accounts.get(name))
                     assert self.accounts[name].balanced, event
             case "purchase":
@@ -184,6 +186,12 @@ class Watch:
                 assert event.job_id not in self.captured, "captured twice"
                 self.captured[event.job_id] = event.amount
                 assert event.amount <= self.reserved[event.job_id], "more than was reserved"
+
+    def _check_alive(self, event: Event, account: CreditState | None, before: int) -> None:
+        """What was over at the account's last commit stays over: no clock set back revives it."""
+        if account and isinstance(event, CreditsReserved | CreditsRevoked):
+            ends = [account.grants[draw.grant_id].expires for draw in event.draws]
+            assert all(end is None or end > before for end in ends), "an expired grant paid"
 
     def _check_account(self, user: str) -> None:
         state, world = self.accounts[user], self.world

@@ -8,8 +8,9 @@ purchase at once, and meanwhile the user's jobs hold, spend and give back the cr
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -192,8 +193,7 @@ def base() -> MemoryStore:
     for user in USERS:
         world.ready_asset(user, f"a-{user}")
         world.do(SignUp(user, "development", f"{user}@example.com"))
-    store: MemoryStore = world.store
-    return store
+    return cast(MemoryStore, world.store)
 
 
 BASE = base()
@@ -222,6 +222,7 @@ def came_in(account: CreditState) -> int:
     return account.left + used - account.debt
 
 
+@pytest.mark.slow
 @settings(max_examples=2000, deadline=None)
 @given(st.lists(STORIES, min_size=1, max_size=3), TURNS)
 def test_what_is_delivered_badly_ends_like_what_is_delivered_well(
