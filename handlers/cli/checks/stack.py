@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handlers.cli.checks import Ailing, Check, examined
+from handlers.cli.checks import Ailing, Check, examined, payments
 from handlers.cli.reach import is_starting, other_data
 from handlers.cli.words import command_line, named
 
@@ -35,6 +35,7 @@ def examine(data: Path) -> Iterator[Check]:
     url = state.url
     yield examined("API", lambda: _ready(url, data))
     yield from _storage(data)
+    yield from payments.examine(url, data)
 
 
 def _ready(url: str, data: Path) -> str:
