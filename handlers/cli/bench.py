@@ -15,7 +15,7 @@ from handlers.bench import Figure
 from handlers.cli.tables import Table
 from handlers.cli.terminal import console
 
-TOPICS = ("domain", "imports", "projections", "units", "latency", "memory")
+TOPICS = ("domain", "imports", "ledger", "projections", "units", "latency", "memory")
 
 
 @click.command("bench")
@@ -29,8 +29,8 @@ TOPICS = ("domain", "imports", "projections", "units", "latency", "memory")
 def command(topics: tuple[str, ...], minutes: str, out: Path, as_json: bool) -> None:
     """Measure TOPICS (all of them unless named) and compare with goals and peers.
 
-    `memory` works through an hour of music and takes some minutes. `projections`, `units` and
-    `latency` start a local stack of their own.
+    `memory` works through an hour of music and takes some minutes. `ledger`, `projections`,
+    `units` and `latency` start a local stack of their own.
     """
     measured: dict[str, list[Figure]] = {}
     for topic in topics or TOPICS:
@@ -63,6 +63,10 @@ def _measure(topic: str, minutes: tuple[int, ...]) -> list[Figure]:
         from handlers.bench import memory
 
         return memory.figures(minutes)
+    if topic == "ledger":
+        from handlers.bench import ledger
+
+        return ledger.figures() + _on_a_stack(topic)
     if topic == "projections":
         from handlers.bench import projections
 
@@ -74,13 +78,14 @@ def _measure(topic: str, minutes: tuple[int, ...]) -> list[Figure]:
 def _on_a_stack(topic: str) -> list[Figure]:
     import tempfile
 
-    from handlers.bench import latency, projections, units
+    from handlers.bench import latency, ledger, projections, units
     from infra.bootstrap import Application
     from infra.local.stack import LocalStack, adopted
     from infra.settings import from_environment
 
     measures: dict[str, Callable[[Application, LocalStack], list[Figure]]] = {
         "latency": lambda application, stack: latency.figures(application, stack.api_url),
+        "ledger": lambda application, _: ledger.on_a_stack(application),
         "projections": projections.on_a_stack,
         "units": lambda application, _: units.figures(application),
     }

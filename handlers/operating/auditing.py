@@ -92,7 +92,7 @@ class Audit:
             half = None if other in wanted else self._half(other, place)
             if half:
                 self._found.pairs.say(half, half.body(), (stream, version))
-        return self._told()
+        return self._told(frozenset(wanted))
 
     def _segment(self, number: int) -> tuple[Walked, Halves]:
         found, halves, counter, told = Walked(), Halves(), Counter(), 0
@@ -151,11 +151,13 @@ class Audit:
         found = next(self._history.newest_first(stream, first, page=1), None)
         return found if found and found.first == first else None
 
-    def _told(self) -> Walked:
+    def _told(self, wanted: frozenset[str] = frozenset()) -> Walked:
         found = self._found
         # Where a chain breaks, that says it already.
         told = {(each.stream, each.version) for each in found.findings if each.kind == CHAIN}
-        for stream, version, other, place in found.pairs.unanswered:
+        # Each pair is there both ways; it is told from the side that was asked for.
+        pairs = sorted(found.pairs.unanswered, key=lambda pair: pair[0] not in wanted)
+        for stream, version, other, place in pairs:
             one, two = (stream, version), (other, place)
             if one not in told and two not in told:
                 told |= {one, two}
@@ -174,7 +176,7 @@ def disagreeing(found: Walked) -> list[Finding]:
             f"it sold {sold.sold} credits and {CREDITS.stream(user)} was granted {sold.granted}; "
             f"{sold.due} should have been revoked by now and {sold.revoked} were"
         )
-        told.append(Finding(PURCHASE.stream(purchase), 0, PURCHASE_DIFFERS, what))
+        told.append(Finding(PURCHASE.stream(purchase), sold.version, PURCHASE_DIFFERS, what))
     return told
 
 

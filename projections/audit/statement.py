@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from domain.aggregate import Event
 from domain.commit import Chain, Commit
-from domain.credits import CREDITS, Grant
+from domain.credits import CREDITS
 from domain.errors import HistoryBroken
+from domain.grants import Grant
 from projections.audit.ledger import Ledger
 from projections.credits import words
 

@@ -61,12 +61,14 @@ class Sold(Struct):
     """One purchase by its own events, and by those of the account that it is for; in credits.
 
     due: to have been revoked by now, says the purchase; revoked: less what was reinstated.
+    version: of the purchase's stream, as far as it was read.
     """
 
     sold: int = 0
     granted: int = 0
     due: int = 0
     revoked: int = 0
+    version: int = 0
 
     @property
     def agrees(self) -> bool:
@@ -79,6 +81,7 @@ class Sold(Struct):
         self.granted += sign * other.granted
         self.due += sign * other.due
         self.revoked += sign * other.revoked
+        self.version = max(self.version, other.version)
 
 
 class Totals(Struct):
@@ -175,7 +178,7 @@ class AccountTally:
         return made
 
 
-def purchase_totals(state: PurchaseState) -> Totals:
+def purchase_totals(state: PurchaseState, version: int) -> Totals:
     """What one purchase adds to the totals; nothing as long as nobody paid."""
     made = Totals()
     if state.opened is None or not state.paid:
@@ -185,4 +188,5 @@ def purchase_totals(state: PurchaseState) -> Totals:
     sold = Sold(sold=agreed.credits, due=state.revoked)
     made.open[agreed.purchase_id, agreed.user_id] = sold
     made.sold.add(sold, 1)
+    sold.version = version
     return made

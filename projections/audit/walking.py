@@ -179,7 +179,7 @@ class Walk:
         if self._tally:
             return self._tally.totals()
         if self._stream.startswith(PURCHASE.category + "-"):
-            return purchase_totals(self._state)
+            return purchase_totals(self._state, self.last)
         return Totals()
 
     def _end(self) -> None:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from domain.commit import Commit
 from domain.errors import HistoryBroken, Invalid, NotFound
 from handlers.cli.audit.known import keys, open_digest, take_one
+from handlers.cli.words import counted
 from projections.audit.walking import DIGEST, Finding
 from projections.ports import History
 
@@ -87,10 +88,10 @@ def against_digest(
         for each in scanned.findings
         if each.what in _LOST  # what breaks a chain is told already
     ]
-    covered = f"all that it says of {len(expected):,} streams still stands"
+    covered = f"all that it says of {counted(len(expected), 'stream')} still stands"
     newer = len({head.stream for head in scanned.heads} - expected.keys())
     if newer:
-        covered += f"; {newer:,} streams are newer than it and were not compared"
+        covered += f"; not compared, being newer: {counted(newer, 'stream')}"
     return Covered(opened.name, opened.digest.taken_at, len(expected), covered), lost
 
 

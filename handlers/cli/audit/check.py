@@ -39,7 +39,7 @@ class Checked(Struct, frozen=True):
     units: Units
 
 
-@click.command("check")
+@click.command("check", short_help="Check that no credit appears or vanishes, and the money.")
 @click.argument("users", nargs=-1, metavar="[USER]...")
 @paced
 @json_option

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
-@click.command("export")
+@click.command("export", short_help="Write a period's ledger as files that can be checked.")
 @click.option("--from", "since", type=Moment(begins=True), metavar="TIME",
               help="The period's beginning: 2026-11-01, or 2026-11-01T12:00:00Z.")  # fmt: skip
 @click.option("--to", "until", type=Moment(), metavar="TIME",

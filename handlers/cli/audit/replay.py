@@ -18,7 +18,7 @@ from handlers.cli.words import counted
 from projections.audit.statement import statement
 
 
-@click.command("replay")
+@click.command("replay", short_help="Rebuild an account at any time from its events alone.")
 @click.argument("user")
 @as_of_option
 @json_option

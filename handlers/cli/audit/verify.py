@@ -39,7 +39,7 @@ class Verified(Struct, frozen=True):
     units: Units
 
 
-@click.command("verify")
+@click.command("verify", short_help="Verify chains, folds, snapshots, transactions, sums, digest.")
 @click.argument("streams", nargs=-1, metavar="[STREAM]...")
 @click.option(
     "--digest",
@@ -130,7 +130,7 @@ def _tell(done: Verified, display: Display) -> None:
         display.blank()
     wrong = {each.kind for each in done.findings}
     rate = f", {found.events / done.seconds:,.0f} events/s" if done.seconds > 1 else ""
-    what = f"{found.events:,} events in {found.commits:,} commits of "
+    what = f"{counted(found.events, 'event')} in {counted(found.commits, 'commit')} of "
     what += counted(found.streams, "stream")
     display.fact("Read", f"{what}, in {terminal.duration(done.seconds)}{rate}")
     display.fact("Cost", cost(done.units))
