@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from domain.aggregate import Aggregate, Event
 from domain.draws import Draw, Draws, split, taken, total
 from domain.errors import Invalid, NotEnoughCredits, Refused
+from domain.grants import PURCHASE, Grant, burn_order, lasting
 
 # --- events (these names are the storage format) ---------------------------------------
 
@@ -79,9 +80,10 @@ class CreditsExpired(Event, frozen=True):
 
 
 class CreditsRevoked(Event, frozen=True):
-    """Taken back: ``draws``, and ``debt``, which was not there any more.
+    """Taken back: ``draws``, ``lapsed``, and ``debt``, which was not there any more.
 
-    source: refund or dispute (of a purchase), or adjustment.
+    lapsed: of what had expired unspent; nobody owes what he never used. source: refund or
+    dispute (of a purchase), or adjustment.
     """
 
     user_id: str
@@ -91,6 +93,7 @@ class CreditsRevoked(Event, frozen=True):
     debt: int = 0
     purchase_id: str | None = None
     reason: str = ""
+    lapsed: Draws = ()
 
 
 class DebtSettled(Event, frozen=True):
@@ -107,20 +110,6 @@ MAX_AMOUNT = 1_000_000_000
 """Of one movement: thirty years of audio. Sums stay exact in any client's numbers."""
 
 
-class Grant(Struct):
-    """left: spendable credits; held: in reservations. number: order of arrival.
-
-    source: empty in rows of before it was noted.
-    """
-
-    left: int
-    held: int
-    expires: int | None
-    priority: int
-    number: int
-    source: str = ""
-
-
 class Reservation(Struct, frozen=True):
     """A job's hold."""
 
@@ -129,7 +118,10 @@ class Reservation(Struct, frozen=True):
 
 
 class CreditState(Struct):
-    """Grants that still have credits, open reservations, and the totals of the law."""
+    """Grants that still have credits, open reservations, and the totals of the law.
+
+    lapsed: of bought grants, what expired unspent.
+    """
 
     user_id: str = ""
     grants: dict[str, Grant] = {}
@@ -140,6 +132,7 @@ class CreditState(Struct):
     expired: int = 0
     revoked: int = 0
     debt: int = 0
+    lapsed: dict[str, int] = {}
 
     @property
     def reserved(self) -> int:
@@ -153,7 +146,7 @@ class CreditState(Struct):
 
     def available(self, now: int) -> int:
         """Credits that can be spent at ``now`` (epoch ms): expired grants do not count."""
-        return sum(g.left for g in self.grants.values() if not _is_over(g, now))
+        return sum(g.left for g in self.grants.values() if not g.is_over(now))
 
     @property
     def balanced(self) -> bool:
@@ -198,17 +191,29 @@ def _evolve_rare(state: CreditState, event: Event) -> None:
     match event:
         case CreditsExpired():
             state.expired += event.amount
-            _take(state, Draw(event.grant_id, event.amount))
+            lapsed = Draw(event.grant_id, event.amount)
+            if state.grants[event.grant_id].source == PURCHASE:
+                _lapse(state, lapsed, 1)
+            _take(state, lapsed)
         case CreditsRevoked():
             state.user_id = event.user_id
             state.revoked += event.amount
             state.debt += event.debt
+            state.expired -= total(event.lapsed)
+            for draw in event.lapsed:
+                _lapse(state, draw, -1)
             for draw in event.draws:
                 _take(state, draw)
         case DebtSettled():
             state.debt -= event.amount
             for draw in event.draws:
                 _take(state, draw)
+
+
+def _lapse(state: CreditState, draw: Draw, sign: int) -> None:
+    state.lapsed[draw.grant_id] = state.lapsed.get(draw.grant_id, 0) + sign * draw.amount
+    if not state.lapsed[draw.grant_id]:
+        del state.lapsed[draw.grant_id]
 
 
 def _take(state: CreditState, draw: Draw) -> None:
@@ -259,7 +264,7 @@ def expire(state: CreditState, now: int) -> list[Event]:
     return [
         CreditsExpired(state.user_id, grant_id, grant.left)
         for grant_id, grant in state.grants.items()
-        if grant.left and _is_over(grant, now)
+        if grant.left and grant.is_over(now)
     ]
 
 
@@ -274,7 +279,7 @@ def reserve(state: CreditState, job_id: str, amount: int, now: int) -> list[Even
     available = state.available(now)
     if amount > available:
         raise NotEnoughCredits(amount, available, state.debt)
-    draws = taken(_burn_order(state, now), amount)
+    draws = taken(burn_order(state.grants, now), amount)
     return [*expire(state, now), CreditsReserved(state.user_id, job_id, amount, draws)]
 
 
@@ -287,7 +292,7 @@ def capture(state: CreditState, job_id: str, amount: int, now: int) -> list[Even
         checked(amount)
     spent, returned = split(hold.draws, min(amount, hold.amount))
     captured = CreditsCaptured(state.user_id, job_id, total(spent), spent, returned)
-    return [captured, *_settle(state, _lasting(state, returned, now))]
+    return [captured, *_settle(state, lasting(state.grants, returned, now))]
 
 
 def release(state: CreditState, job_id: str, reason: str, now: int) -> list[Event]:
@@ -296,20 +301,27 @@ def release(state: CreditState, job_id: str, reason: str, now: int) -> list[Even
     if hold is None:
         return []
     released = CreditsReleased(state.user_id, job_id, hold.amount, hold.draws, reason)
-    return [released, *_settle(state, _lasting(state, hold.draws, now))]
+    return [released, *_settle(state, lasting(state.grants, hold.draws, now))]
 
 
 def revoke(state: CreditState, wanted: CreditsRevoked, first: str, now: int) -> list[Event]:
-    """Take ``wanted.amount`` back: out of the grant ``first``, then the others, then as a debt.
+    """Take ``wanted.amount`` back: out of the grant ``first``, also of what it has lost to time,
+    then out of the others, then as a debt.
 
     What open jobs hold stays theirs. ``wanted`` says why; its draws and debt are found here.
     Raises Invalid.
     """
-    checked(wanted.amount)
-    order = sorted(_burn_order(state, now), key=lambda draw: draw.grant_id != first)
-    draws = taken(order, wanted.amount)
-    debt = wanted.amount - total(draws)
-    return [*expire(state, now), replace(wanted, draws=draws, debt=debt)]
+    amount = checked(wanted.amount)
+    over = expire(state, now)
+    just = (e for e in over if isinstance(e, CreditsExpired) and e.grant_id == first)
+    lost = state.lapsed.get(first, 0) + sum(e.amount for e in just)
+    spendable = burn_order(state.grants, now)
+    own = taken((draw for draw in spendable if draw.grant_id == first), amount)
+    lapsed = taken((Draw(first, lost),), amount - total(own))
+    owing = amount - total(own) - total(lapsed)
+    others = taken((draw for draw in spendable if draw.grant_id != first), owing)
+    debt = owing - total(others)
+    return [*over, replace(wanted, draws=own + others, debt=debt, lapsed=lapsed)]
 
 
 def take_away(state: CreditState, wanted: CreditsRevoked, now: int) -> list[Event]:
@@ -327,20 +339,6 @@ def checked(amount: object) -> int:
     return amount
 
 
-def _is_over(grant: Grant, now: int) -> bool:
-    return grant.expires is not None and grant.expires <= now
-
-
-def _lasting(state: CreditState, draws: Draws, now: int) -> Draws:
-    return tuple(draw for draw in draws if not _is_over(state.grants[draw.grant_id], now))
-
-
 def _settle(state: CreditState, came: Draws) -> list[Event]:
     paid = taken(came, state.debt)
     return [DebtSettled(state.user_id, total(paid), paid)] if paid else []
-
-
-def _burn_order(state: CreditState, now: int) -> list[Draw]:
-    live = [(i, g) for i, g in state.grants.items() if g.left and not _is_over(g, now)]
-    live.sort(key=lambda item: (item[1].priority, item[1].expires or 1 << 62, item[1].number))
-    return [Draw(grant_id, grant.left) for grant_id, grant in live]

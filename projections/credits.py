@@ -95,6 +95,7 @@ CREDITS_VIEW = Projection(
     "credits", 2, CREDITS, AccountView, apply, index, has_lines=True,
     changes={
         2: ("body.account.grants", "body.account.revoked", "body.account.debt",
+            "body.account.lapsed",
             "line.body.purchase_id"),
     },
 )  # fmt: skip

@@ -7,7 +7,8 @@ from litestar import Response, Router, get
 from msgspec import Struct
 
 from domain import credits
-from domain.credits import CreditState, Grant
+from domain.credits import CreditState
+from domain.grants import Grant
 from handlers.api.openapi import problems
 from handlers.api.paging import Cursor, Limit
 from handlers.api.renderings import Moment, moment, moment_or_none

@@ -185,6 +185,18 @@ def test_a_refund_takes_its_own_purchase_before_other_credits() -> None:
     assert revoked.draws == (Draw("bought", 50), Draw("gift", 20))
 
 
+@pytest.mark.parametrize("noted", [True, False])
+def test_nobody_owes_what_expired_unspent_before_the_money_went_back(noted: bool) -> None:
+    state = account(grant("gift", 50), grant("bought", 100, expires=10))
+    state = CREDITS.fold(credits.reserve(state, "j", 30, now=0), state)
+    if noted:
+        state = CREDITS.fold(credits.expire(state, now=10), state)
+    state = CREDITS.fold(credits.revoke(state, taken(100), "bought", now=10), state)
+    # 30 are held, 70 had expired: those are revoked instead, the held ones out of the gift.
+    assert (state.expired, state.revoked, state.debt, state.available(10)) == (0, 100, 0, 20)
+    assert (state.lapsed, state.balanced) == ({}, True)
+
+
 def test_an_adjustment_takes_no_more_than_there_is() -> None:
     state = account(grant("a", 10), grant("brief", 5, expires=100))
     with pytest.raises(Refused, match="10 credits to take, not 11"):
