@@ -30,6 +30,7 @@ class Ledger:
 
     off: by how much the law does not hold. state: the account as ``domain.credits`` folds it.
     drawn: hears of each part of a grant that went somewhere: what it became, the grant, credits.
+    What had expired and was then revoked is "lapsed".
     """
 
     __slots__ = ("_drawn", "available", "held", "off", "state")
@@ -129,7 +130,11 @@ class Ledger:
 
     def _taken(self, event: CreditsRevoked | DebtSettled) -> str:
         if self._drawn:
-            self._tell("settled" if isinstance(event, DebtSettled) else "revoked", event.draws)
+            if isinstance(event, CreditsRevoked):
+                self._tell("revoked", event.draws)
+                self._tell("lapsed", event.lapsed)
+            else:
+                self._tell("settled", event.draws)
         credits.evolve(self.state, event)
         wrong = self._moved(event.draws, -1)
         return f"the debt is below zero, {self.state.debt}" if self.state.debt < 0 else wrong

@@ -159,6 +159,9 @@ class AccountTally:
             where.expired += amount
         elif what == "settled":
             where.settled += amount
+        elif what == "lapsed":
+            where.expired -= amount
+            where.taken_back += amount
         else:
             where.taken_back += amount
 
