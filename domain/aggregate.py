@@ -101,10 +101,12 @@ class Aggregate(Generic[State]):
         text = msgspec.json.encode(msgspec.json.schema(self.state), order="sorted")
         return hashlib.sha256(text).hexdigest()[:12]
 
-    def decode(self, events: str) -> list[Event]:
-        """The events of one commit's JSON text, in today's shapes."""
-        decoded: list[Event] = self._events_decoder.decode(events)
-        return [_newest(e) for e in decoded] if self._old_shapes else decoded
+    @cached_property
+    def decode(self) -> Callable[[str], list[Event]]:
+        """Gives the events of one commit's JSON text, in today's shapes."""
+        decode: Callable[[str], list[Event]] = self._events_decoder.decode
+        # Without old shapes it is the decoder itself: long histories are made of such calls.
+        return (lambda events: [_newest(e) for e in decode(events)]) if self._old_shapes else decode
 
     def fold(self, events: Iterable[Event], state: State | None = None) -> State:
         """The state after ``events``, starting from ``state`` or from nothing."""

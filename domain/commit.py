@@ -166,11 +166,13 @@ class Chain:
         if not self.stream:
             self.stream, self.version = commit.stream, min(commit.first, 1) - 1
         body = _sha256(commit.content()).digest()
+        peers = commit.peers
+        linked = commit.prev + body + (_encode(peers) if peers else _NO_PEERS)
         # All is well, nearly always: one look at everything, and words only where it is not.
         whole = (
             commit.first == self.version + 1
             and commit.prev == self.hash
-            and commit._linked(body, commit.peers) == commit.hash
+            and commit.hash == _sha256(linked).digest()
             and commit.t >= self.t
             and commit.last >= commit.first
             and commit.stream == self.stream

@@ -137,6 +137,8 @@ class Ledger:
                 self._tell("settled", event.draws)
         credits.evolve(self.state, event)
         wrong = self._moved(event.draws, -1)
+        if any(left < 0 for left in self.state.lapsed.values()):
+            return "takes back more than had expired"
         return f"the debt is below zero, {self.state.debt}" if self.state.debt < 0 else wrong
 
     def _moved(self, draws: Draws, sign: int) -> str:
