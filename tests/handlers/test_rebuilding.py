@@ -198,9 +198,9 @@ def test_a_changed_apply_shows_exactly_the_intended_differences(filled: Applicat
         lines: list[Any] = CREDITS_VIEW.apply(view, recorded)
         return [msgspec.structs.replace(line, kind=line.kind.upper()) for line in lines]
 
-    rebuild = assembled(filled, Pace())
+    rebuild, newer = assembled(filled, Pace()), CREDITS_VIEW.version + 1
     rebuild.projection = dataclasses.replace(
-        CREDITS_VIEW, version=2, apply=louder, changes={2: ("line.body.kind",)}
+        CREDITS_VIEW, version=newer, apply=louder, changes={newer: ("line.body.kind",)}
     )
     report = rebuild.run()
     assert report.flipped
