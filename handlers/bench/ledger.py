@@ -57,9 +57,9 @@ def on_a_stack(application: Application) -> list[Figure]:
     return [Figure(f"load an account of {EVENTS:,} events", reads, "read units", "<= 3")]
 
 
-def store_account(store: CommitStore, user: str) -> None:
+def store_account(store: CommitStore, user: str, events: int = EVENTS) -> None:
     """Put a long account into a store, with its snapshots."""
-    account = long_account(user)
+    account = long_account(user, events)
     for start in range(0, len(account), _TOGETHER):
         store.put(account[start : start + _TOGETHER])
 
@@ -96,8 +96,10 @@ class _Second(Clock):
         return self._now
 
 
-def long_account(user: str = "usr_01kabcdefghjkmnpqrstvwxyz0") -> list[Commit]:
-    """EVENTS commits of one event each: grants, then jobs that capture, and some that do not."""
+def long_account(
+    user: str = "usr_01kabcdefghjkmnpqrstvwxyz0", events: int = EVENTS
+) -> list[Commit]:
+    """Commits of one event each: grants, then jobs that capture, and some that do not."""
     store, stream = MemoryStore(_Second()), CREDITS.stream(user)
 
     def book(decide: Callable[..., list[Event]], *what: Any) -> None:
@@ -109,14 +111,14 @@ def long_account(user: str = "usr_01kabcdefghjkmnpqrstvwxyz0") -> list[Commit]:
     for number in range(GRANTS):
         given = CreditsGranted(user, f"grt_{number:026d}", "purchase", 10**7, purchase_id="pur_1")
         book(credits.grant, given)
-    for number in range((EVENTS - GRANTS + 1) // 2):
+    for number in range((events - GRANTS + 1) // 2):
         job = f"job_{number:026d}"
         book(credits.reserve, job, 100)
         if number % 5:
             book(credits.capture, job, 90)
         else:
             book(credits.release, job, "cancelled")
-    return list(store.scan())[:EVENTS]
+    return list(store.scan())[:events]
 
 
 def mixed_store() -> list[list[Commit]]:

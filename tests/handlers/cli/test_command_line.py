@@ -59,7 +59,8 @@ def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
         ["projections", "rollback"], ["projections", "drop"], ["projections", "watch"],
         ["events", "republish"], ["dead-letters", "list"], ["dead-letters", "show"],
         ["dead-letters", "redrive"], ["jobs", "requeue"], ["jobs", "fail"], ["jobs", "refund"],
-        ["pause"], ["resume"], ["paused"], ["status"],
+        ["pause"], ["resume"], ["paused"], ["status"], ["adjust"], ["audit"],
+        ["audit", "replay"], ["audit", "check"], ["audit", "verify"], ["audit", "export"],
     ],
 )  # fmt: skip
 def test_every_command_explains_itself(arguments: list[str], tmp_path: Path) -> None:
