@@ -50,9 +50,10 @@ class RecordPayment(Command, frozen=True):
 
 
 class RecordLapse(Command, frozen=True):
-    """Nobody paid. reason: expired or payment_failed."""
+    """Nobody paid on that page. reason: expired or payment_failed."""
 
     purchase_id: str
+    session_id: str
     reason: str
 
 
@@ -110,7 +111,8 @@ def record_payment(context: Context, command: RecordPayment, meta: Meta) -> tupl
 def record_lapse(context: Context, command: RecordLapse, meta: Meta) -> tuple[Position, ...]:
     """Raises PurchaseUnknown."""
     loaded = load_purchase(context, command.purchase_id)
-    return context.commit(meta, Append(loaded, purchase.lapse(loaded.state, command.reason)))
+    events = purchase.lapse(loaded.state, command.session_id, command.reason)
+    return context.commit(meta, Append(loaded, events))
 
 
 @handles(RecordRefund)

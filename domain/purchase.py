@@ -233,9 +233,13 @@ def pay(state: PurchaseState, payment: Payment, grant_id: str) -> list[Event]:
     return _unless_doubted(state, payment, paid)
 
 
-def lapse(state: PurchaseState, reason: str) -> list[Event]:
-    """Nobody paid; of what was paid or has lapsed before, it says nothing."""
-    return [PurchaseLapsed(reason)] if state.status in (OPEN, PENDING) else []
+def lapse(state: PurchaseState, session_id: str, reason: str) -> list[Event]:
+    """Nobody paid; of what was paid or has lapsed before, it says nothing.
+
+    Nor does the end of another page, which a crash before it was on record may have left behind.
+    """
+    ours = session_id == state.agreed.session_id
+    return [PurchaseLapsed(reason)] if ours and state.status in (OPEN, PENDING) else []
 
 
 def refund_charge(state: PurchaseState, refunded: int) -> list[Event]:

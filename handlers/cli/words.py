@@ -20,6 +20,8 @@ def counted(number: int, noun: str) -> str:
 
 def safe(text: str, keep: str = "") -> str:
     """``text`` without what a terminal would obey or could not encode, but for ``keep``."""
+    if text.isascii() and text.isprintable():
+        return text  # nearly always, and quicker than a look at each character
     # Format characters too: some make a text read otherwise than it is.
     return "".join(c if c in keep or not _strange(c) else _STRANGE for c in text)
 

@@ -148,7 +148,7 @@ def _of_pending(
         return []
     payment = payments.payment(session.payment_id) if session.payment_id else None
     if payment and payment.status in _FAILED:
-        lapse = RecordLapse(purchase_id, "payment_failed")
+        lapse = RecordLapse(purchase_id, session.id, "payment_failed")
         return [_finding(purchase_id, here, NOT_LAPSED, f"the payment {payment.id} failed", lapse)]
     if here.status == OPEN:
         what = f"the money of {session.id} is on its way"

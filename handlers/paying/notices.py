@@ -125,7 +125,7 @@ def _completed(session: Session) -> Command | None:
 def _lapsed(reason: str) -> Callable[[Session], Command | None]:
     def lapsed(session: Session) -> Command | None:
         purchase_id = purchase_of(session.metadata)
-        return RecordLapse(purchase_id, reason) if purchase_id else None
+        return RecordLapse(purchase_id, session.id, reason) if purchase_id else None
 
     return lapsed
 

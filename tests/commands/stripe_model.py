@@ -122,9 +122,9 @@ class Provider:
             case "paid later":
                 self._tell(PAID, pending, paid)
             case "failed later":
-                self._tell(LAPSED, pending, RecordLapse(self.id, "payment_failed"))
+                self._tell(LAPSED, pending, RecordLapse(self.id, f"cs_{self.id}", "payment_failed"))
             case "expired":
-                self._tell(LAPSED, RecordLapse(self.id, "expired"))
+                self._tell(LAPSED, RecordLapse(self.id, f"cs_{self.id}", "expired"))
             case "on its way":
                 self._tell(PENDING, pending)
 

@@ -123,7 +123,7 @@ WISHES: dict[str, Maker] = {
     "pay": lambda w, n, m: RecordPayment(purchase(n)[0], payment(n)),
     "mispay": lambda w, n, m: RecordPayment(purchase(n)[0], payment(n + 1)),
     "pending": lambda w, n, m: RecordPending(purchase(n)[0], payment(n)),
-    "lapse": lambda w, n, m: RecordLapse(purchase(n)[0], "expired"),
+    "lapse": lambda w, n, m: RecordLapse(purchase(n)[0], f"cs_{purchase(n)[0]}", "expired"),
     "refund": lambda w, n, m: RecordRefund(purchase(n)[0], 1 + m * 7 % purchase(n)[2].amount),
     "refund all": lambda w, n, m: RecordRefund(purchase(n)[0], purchase(n)[2].amount),
     "note refund": lambda w, n, m: NoteRefund(

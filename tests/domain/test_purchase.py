@@ -96,7 +96,7 @@ MESSAGES = st.lists(
             st.sampled_from(["warning_needs_response", "needs_response", "won", "lost"]),
         ),
         st.just(paid()),
-        st.just(lambda state: purchase.lapse(state, "expired")),
+        st.just(lambda state: purchase.lapse(state, "cs_1", "expired")),
         st.just(lambda state: purchase.pending(state, PAYMENT)),
     ),
     max_size=14,
@@ -142,9 +142,13 @@ def test_a_payment_that_is_not_what_was_agreed_is_questioned_once_and_grants_not
 
 
 def test_money_that_comes_after_all_counts() -> None:
-    state = told([lambda s: purchase.lapse(s, "payment_failed"), paid()])
+    state = told([lambda s: purchase.lapse(s, "cs_1", "payment_failed"), paid()])
     assert state.status == purchase.PAID
-    assert purchase.lapse(state, "expired") == []
+    assert purchase.lapse(state, "cs_1", "expired") == []
+
+
+def test_the_end_of_another_page_says_nothing_of_the_purchase() -> None:
+    assert purchase.lapse(opened(), "cs_abandoned", "expired") == []
 
 
 def test_one_key_buys_one_thing() -> None:

@@ -166,7 +166,7 @@ def payments() -> World:
         return Payment(f"cs_{name}", "usr_dee", f"pi_{name}", amount, "eur")
 
     tell.do(RecordPayment("pur_one", payment("one")), RecordPending("pur_two", payment("two")))
-    tell.do(RecordPayment("pur_two", payment("two")), RecordLapse("pur_late", "expired"))
+    tell.do(RecordPayment("pur_two", payment("two")), RecordLapse("pur_late", "cs_late", "expired"))
     tell.do(RecordPayment("pur_odd", payment("odd", 1)))
     tell.do(RecordRefund("pur_one", 100), NoteRefund("pur_one", "re_1", Claim(100, "succeeded")))
     for job in ("job_a", "job_b", "job_c", "job_d"):

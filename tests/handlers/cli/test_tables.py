@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from handlers.cli import credits, events, terminal
+from handlers.cli import events, statements, terminal
 from handlers.cli.tables import GLUE, Table, hanging, wrapped
 from handlers.cli.words import counted, named, safe
-from tests.handlers.cli.test_audit import account, history, recorded
+from projections.audit.statement import statement
+from tests.handlers.cli.test_audit import account, history
 
 JOB = "job_5dhnknnf3t19bmcg32kjf68dqn"
 
@@ -27,7 +28,7 @@ def window(width: int, *, tty: bool = True) -> tuple[Console, io.StringIO]:
 
 def statement(width: int, *, tty: bool = True) -> list[str]:
     screen, file = window(width, tty=tty)
-    credits.show(credits.audit(recorded(*history()), at=0), screen)
+    statements.show(statement(account(history()), at=0), screen)
     return file.getvalue().splitlines()
 
 
