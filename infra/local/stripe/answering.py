@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -246,3 +248,8 @@ def _text(body: bytes) -> str:
         return body.decode()
     except UnicodeDecodeError as error:
         raise Refused("The body is not a form in UTF-8.") from error
+
+
+# The parameters of route handlers.
+TheDesk = NamedDependency[SkipValidation[Desk]]
+TheCounter = NamedDependency[SkipValidation[Counter]]

@@ -6,9 +6,10 @@ from typing import Any
 
 from litestar import Response, Router, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, RawBody
 
 from infra.local.stripe import paying, reversing
-from infra.local.stripe.answering import Asked, Counter, line_items
+from infra.local.stripe.answering import Asked, TheCounter, line_items
 from infra.local.stripe.errors import Refused
 from infra.local.stripe.objects import (
     KINDS,
@@ -31,7 +32,7 @@ _READABLE = {
 
 
 @post(SESSIONS, status_code=200, sync_to_thread=True)
-def create_session(request: Asked, counter: Counter, body: bytes) -> Response[bytes]:
+def create_session(request: Asked, counter: TheCounter, body: RawBody) -> Response[bytes]:
     """Make a session, whose page is at its ``url``."""
 
     def act(tx: Transaction, asked: NewSession, cause: Cause) -> Stored:
@@ -41,7 +42,9 @@ def create_session(request: Asked, counter: Counter, body: bytes) -> Response[by
 
 
 @post(SESSIONS + "/{session:str}/expire", status_code=200, sync_to_thread=True)
-def expire_session(request: Asked, counter: Counter, body: bytes, session: str) -> Response[bytes]:
+def expire_session(
+    request: Asked, counter: TheCounter, body: RawBody, session: FromPath[str]
+) -> Response[bytes]:
     """Close a session that nobody has paid."""
 
     def act(tx: Transaction, _: Query, cause: Cause) -> Stored:
@@ -52,13 +55,13 @@ def expire_session(request: Asked, counter: Counter, body: bytes, session: str) 
 
 
 @get(SESSIONS + "/{session:str}/line_items", sync_to_thread=True)
-def session_line_items(request: Asked, counter: Counter, session: str) -> Any:
+def session_line_items(request: Asked, counter: TheCounter, session: FromPath[str]) -> Any:
     """What is bought."""
     return counter.read(request, Listing, lambda tx, _: line_items(tx, session))
 
 
 @post("/refunds", status_code=200, sync_to_thread=True)
-def create_refund(request: Asked, counter: Counter, body: bytes) -> Response[bytes]:
+def create_refund(request: Asked, counter: TheCounter, body: RawBody) -> Response[bytes]:
     """Give money back."""
 
     def act(tx: Transaction, asked: NewRefund, cause: Cause) -> Stored:
@@ -84,7 +87,7 @@ def create_refund(request: Asked, counter: Counter, body: bytes) -> Response[byt
 
 def _one(path: str, kind: str) -> HTTPRouteHandler:
     @get(path + "/{identifier:str}", name=f"one {kind}", sync_to_thread=True)
-    def retrieve(request: Asked, counter: Counter, identifier: str) -> Any:
+    def retrieve(request: Asked, counter: TheCounter, identifier: FromPath[str]) -> Any:
         return counter.read(
             request, Query, lambda tx, _: counter.found(tx, identifier, KINDS[kind])
         )
@@ -94,7 +97,7 @@ def _one(path: str, kind: str) -> HTTPRouteHandler:
 
 def _many(path: str, kind: str) -> HTTPRouteHandler:
     @get(path, name=f"many {kind}", sync_to_thread=True)
-    def listing(request: Asked, counter: Counter) -> Any:
+    def listing(request: Asked, counter: TheCounter) -> Any:
         return counter.read(
             request, Listing, lambda tx, query: counter.listed(tx, kind, query, "/v1" + path)
         )

@@ -18,7 +18,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from infra.local.stripe import api
-from infra.local.stripe.answering import Asked, Counter
+from infra.local.stripe.answering import Asked, Counter, TheDesk
 from infra.local.stripe.checkout import pay_page, result_page, submit
 from infra.local.stripe.dashboard import act, dashboard
 from infra.local.stripe.desk import Desk, Place, new_id
@@ -35,7 +35,7 @@ _log = structlog.get_logger(component="payments")
 
 
 @get("/healthz", sync_to_thread=True)
-def healthz(desk: Desk) -> dict[str, str]:
+def healthz(desk: TheDesk) -> dict[str, str]:
     """Whether it serves and its file can be read."""
     with desk.store.transaction():
         return {"status": "ok"}

@@ -7,8 +7,9 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from litestar import Response, get, post
+from litestar.params import FromPath, RawBody
 
-from infra.local.stripe.answering import Asked
+from infra.local.stripe.answering import Asked, TheDesk
 from infra.local.stripe.desk import Desk
 from infra.local.stripe.errors import Refused, missing
 from infra.local.stripe.forms import nested
@@ -38,7 +39,7 @@ _WAYS = (
 
 
 @get(PAY + "/{session:str}", sync_to_thread=True)
-def pay_page(desk: Desk, session: str) -> Response[str]:
+def pay_page(desk: TheDesk, session: FromPath[str]) -> Response[str]:
     """What is bought, and the ways to pay; or how it ended."""
     purchase = _purchase(desk, session)
     if purchase is None:
@@ -49,7 +50,7 @@ def pay_page(desk: Desk, session: str) -> Response[str]:
 
 
 @post(PAY + "/{session:str}", status_code=303, sync_to_thread=True)
-def submit(desk: Desk, body: bytes, session: str) -> Response[Any]:
+def submit(desk: TheDesk, body: RawBody, session: FromPath[str]) -> Response[Any]:
     """Pay, or go back without paying; then on to the shop's page."""
     purchase = _purchase(desk, session)
     if purchase is None:
@@ -72,7 +73,7 @@ def submit(desk: Desk, body: bytes, session: str) -> Response[Any]:
 
 
 @get(RESULT, sync_to_thread=True)
-def result_page(request: Asked, desk: Desk) -> Response[str]:
+def result_page(request: Asked, desk: TheDesk) -> Response[str]:
     """For shops without a page of their own: how it went."""
     session = request.query_params.get("session_id", "")
     purchase = _purchase(desk, session)

@@ -8,9 +8,10 @@ from itertools import islice
 from typing import Any
 
 from litestar import Response, get, post
+from litestar.params import FromPath, RawBody
 
 from infra.local.stripe import paying, reversing
-from infra.local.stripe.answering import Asked
+from infra.local.stripe.answering import Asked, TheDesk
 from infra.local.stripe.desk import Desk
 from infra.local.stripe.errors import Refused
 from infra.local.stripe.forms import nested
@@ -26,7 +27,7 @@ _TONES = {"succeeded": "good", "won": "good", "lost": "bad", "failed": "bad"}
 
 
 @get("/", sync_to_thread=True)
-def dashboard(request: Asked, desk: Desk) -> Response[str]:
+def dashboard(request: Asked, desk: TheDesk) -> Response[str]:
     """Payments, newest first, and the webhooks that told of them."""
     after = request.query_params.get("after")
     with desk.store.transaction() as tx:
@@ -52,7 +53,7 @@ _NO_PAYMENTS = """<p class="empty">Nothing here yet. A payment appears as soon a
 
 
 @post(ACT + "/{action:str}", status_code=303, sync_to_thread=True)
-def act(desk: Desk, body: bytes, action: str) -> Response[Any]:
+def act(desk: TheDesk, body: RawBody, action: FromPath[str]) -> Response[Any]:
     """One of the buttons. ``id``: of what; ``amount`` as typed, or ``minor`` in minor units."""
     form = nested(body.decode(errors="replace"))
     identifier = str(form.get("id", ""))
