@@ -98,5 +98,10 @@ def document(totals: Totals) -> dict[str, Any]:
             currency: {**msgspec.structs.asdict(money), "kept": money.kept}
             for currency, money in sorted(totals.money.items())
         },
-        "purchases": totals.sold,
+        "purchases": {
+            "sold": totals.sold.sold,
+            "granted": totals.sold.granted,
+            "due": totals.sold.due,
+            "revoked": totals.sold.revoked,
+        },
     }
