@@ -2,50 +2,58 @@
 
 Every field but the id may be missing: most objects of an account are somebody else's, and an
 older or newer API version says less or more. Amounts are minor units, times epoch seconds.
+
+What is kept here is bounded as it is at Stripe: a negative amount taken back would give credits,
+and a long id would fill the purchase's row.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from domain.errors import Invalid
 
 T = TypeVar("T")
 
+Id = Annotated[str, Meta(min_length=1, max_length=255)]
+Word = Annotated[str, Meta(max_length=255)]
+Metadata = dict[str, Annotated[str, Meta(max_length=500)]]
+Sum = Annotated[int, Meta(ge=0, le=10**15)]
+
 
 class PaymentIntent(Struct, frozen=True, kw_only=True):
     """A payment. metadata: ours, since the checkout session."""
 
-    id: str
-    metadata: dict[str, str] | None = None
-    status: str = ""
+    id: Id
+    metadata: Metadata | None = None
+    status: Word = ""
     amount: int | None = None
     amount_received: int | None = None
-    currency: str = ""
+    currency: Word = ""
 
 
 class Named(Struct, frozen=True, kw_only=True):
     """Any object that was expanded where its id would do."""
 
-    id: str
+    id: Id
 
 
 class Session(Struct, frozen=True, kw_only=True):
     """A checkout session. status: open, complete, expired; payment_status: paid, unpaid, ..."""
 
-    id: str
+    id: Id
     created: int = 0
     mode: str | None = None
-    status: str | None = None
-    payment_status: str = ""
-    payment_intent: str | Named | None = None
-    client_reference_id: str | None = None
+    status: Word | None = None
+    payment_status: Word = ""
+    payment_intent: Id | Named | None = None
+    client_reference_id: Word | None = None
     amount_total: int | None = None
-    currency: str | None = None
-    metadata: dict[str, str] | None = None
+    currency: Word | None = None
+    metadata: Metadata | None = None
     url: str | None = None
     expires_at: int | None = None
 
@@ -58,32 +66,32 @@ class Session(Struct, frozen=True, kw_only=True):
 class Charge(Struct, frozen=True, kw_only=True):
     """A charge. metadata: the payment intent's, copied by Stripe. amount_refunded: cumulative."""
 
-    id: str
-    amount_refunded: int = 0
-    payment_intent: str | PaymentIntent | None = None
-    metadata: dict[str, str] | None = None
+    id: Id
+    amount_refunded: Sum = 0
+    payment_intent: Id | PaymentIntent | None = None
+    metadata: Metadata | None = None
 
 
 class Refund(Struct, frozen=True, kw_only=True):
     """A refund. status: pending, requires_action, succeeded, failed, canceled."""
 
-    id: str
+    id: Id
     created: int = 0
-    amount: int = 0
-    currency: str = ""
-    status: str | None = None
-    payment_intent: str | PaymentIntent | None = None
+    amount: Sum = 0
+    currency: Word = ""
+    status: Word | None = None
+    payment_intent: Id | PaymentIntent | None = None
 
 
 class Dispute(Struct, frozen=True, kw_only=True):
     """A dispute. status: needs_response, under_review, won, lost, and those of inquiries."""
 
-    id: str
+    id: Id
     created: int = 0
-    amount: int = 0
-    currency: str = ""
-    status: str = ""
-    payment_intent: str | PaymentIntent | None = None
+    amount: Sum = 0
+    currency: Word = ""
+    status: Word = ""
+    payment_intent: Id | PaymentIntent | None = None
 
 
 class _Data(Struct, frozen=True):
@@ -93,7 +101,7 @@ class _Data(Struct, frozen=True):
 class Event(Struct, frozen=True, kw_only=True):
     """A webhook's event. name: its type; what it is about is read once somebody wants it."""
 
-    id: str
+    id: Id
     name: str = field(name="type")
     data: _Data
 

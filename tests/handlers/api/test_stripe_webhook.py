@@ -82,6 +82,22 @@ def test_garbage_with_a_valid_signature(anyone: httpx.Client, body: bytes) -> No
     assert_problem(post(anyone, *signed(text)), 400, "webhook_refused")
 
 
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("charge.dispute.created", {"amount": -100}), ("refund.created", {"amount": -(2**70)}),
+     ("charge.refunded", {"amount_refunded": -1}), ("refund.created", {"amount": 0.5}),
+     ("charge.dispute.created", {"amount": 10**30}), ("refund.created", {"id": ""}),
+     ("refund.updated", {"id": "r" * 256}), ("charge.dispute.closed", {"status": "s" * 256}),
+     ("charge.refunded", {"metadata": {"purchase_id": "p" * 501}})],
+)  # fmt: skip
+def test_signed_objects_that_no_account_at_stripe_has(
+    anyone: httpx.Client, kind: str, told: dict[str, Any]
+) -> None:
+    about = {"id": "x_1", "status": "needs_response", **told}
+    answer = tell(anyone, {**EVENT, "type": kind, "data": {"object": about}})
+    assert_problem(answer, 400, "webhook_refused")
+
+
 def test_bytes_that_are_no_text(anyone: httpx.Client) -> None:
     _, headers = signed(BODY)
     assert_problem(post(anyone, b"\xff" * 10, headers), 400, "webhook_refused")
