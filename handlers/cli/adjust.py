@@ -87,7 +87,7 @@ def command(
     spendable = state.available(max(now, account.tip.t))
     if as_json:
         terminal.emit({
-            "user_id": user_id, "changed": amount, "available": spendable, "held": state.reserved,
+            "user_id": user_id, "changed": amount, "available": spendable, "reserved": state.reserved,
             "debt": state.debt, "version": account.version,
         })  # fmt: skip
         return

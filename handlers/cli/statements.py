@@ -97,7 +97,7 @@ def _time(moment: int | None) -> str | None:
 
 def _balances(entry: Entry) -> dict[str, int]:
     return {
-        "available": entry.available, "held": entry.held, "spent": entry.spent,
+        "available": entry.available, "reserved": entry.held, "captured": entry.spent,
         "expired": entry.expired, "revoked": entry.revoked, "debt": entry.debt,
     }  # fmt: skip
 

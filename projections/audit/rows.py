@@ -23,8 +23,8 @@ class LedgerRow(Struct, frozen=True, gc=False):
     change: int
     amount: int
     available: int
-    held: int
-    spent: int
+    reserved: int
+    captured: int
     expired: int
     revoked: int
     debt: int

@@ -55,7 +55,16 @@ def test_the_whole_ledger_is_there_and_passes_the_check(shell: Shell, out: Path)
     replayed = shell("audit", "replay", "usr_0", "--json").data
     own = [each for each in told if each["user_id"] == "usr_0"]
     for row, line in zip(own, replayed["lines"], strict=True):
-        for name in ("time", "change", "available", "held", "debt", "hash", "cmd", "purchase_id"):
+        for name in (
+            "time",
+            "change",
+            "available",
+            "reserved",
+            "debt",
+            "hash",
+            "cmd",
+            "purchase_id",
+        ):
             assert row[name] == line[name]
     with (out / "ledger.csv").open(newline="") as file:
         table = list(csv.DictReader(file))

@@ -283,7 +283,7 @@ def test_replay_tells_everything(shell: Shell, application: Application) -> None
     last = told["lines"][-1]
     assert last["hash"] == commits(application)[-1].hash.hex()
     assert {"cmd", "cause", "corr", "actor"} <= last.keys()
-    granted = told["available"] + told["held"] + told["spent"] + told["expired"]
+    granted = told["available"] + told["reserved"] + told["captured"] + told["expired"]
     assert told["granted"] == granted + told["revoked"] - told["debt"]
     then = told["lines"][2]["time"]
     early = shell("audit", "replay", "usr_0", "--as-of", then, "--json").data
