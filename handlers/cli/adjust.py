@@ -87,8 +87,8 @@ def command(
     spendable = state.available(max(now, account.tip.t))
     if as_json:
         terminal.emit({
-            "user_id": user_id, "changed": amount, "available": spendable, "reserved": state.reserved,
-            "debt": state.debt, "version": account.version,
+            "user_id": user_id, "changed": amount, "available": spendable,
+            "reserved": state.reserved, "debt": state.debt, "version": account.version,
         })  # fmt: skip
         return
     display = terminal.display(as_json=False)
