@@ -16,20 +16,14 @@ _DIGITS = dict.fromkeys(
 ) | dict.fromkeys(("bhd", "jod", "kwd", "omr", "tnd"), 3)  # fmt: skip
 
 
-class Money(Struct, frozen=True, order=False):
-    """amount: minor units (cents); currency: ISO 4217, lower case."""
+class Money(Struct, frozen=True):
+    """amount: minor units (cents); currency: ISO 4217, lower case.
+
+    Without arithmetic: sums are kept by currency, and there is no rate in this house.
+    """
 
     amount: int
     currency: str
-
-    def __add__(self, other: Money) -> Money:
-        """Raises Invalid for another currency: there is no rate in this house."""
-        if other.currency != self.currency:
-            raise Invalid(f"{self} and {other} cannot be added: these are two currencies.")
-        return Money(self.amount + other.amount, self.currency)
-
-    def __neg__(self) -> Money:
-        return Money(-self.amount, self.currency)
 
     def __str__(self) -> str:
         digits = _DIGITS.get(self.currency, 2)

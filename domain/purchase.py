@@ -13,13 +13,13 @@ then open, then won or lost).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.aggregate import Aggregate, Event
 from domain.errors import KeyReused
-from domain.money import Money
 
 # --- events (these names are the storage format) ---------------------------------------
 
@@ -155,11 +155,6 @@ class PurchaseState(Struct):
         """Whether a bank holds money of it back now, or kept it."""
         return _sum(self.disputes, _CONTESTED) > 0
 
-    @property
-    def money(self) -> Money:
-        """What we have of it."""
-        return Money(self.paid - self.taken_back, self.agreed.currency)
-
 
 def _sum(claims: dict[str, Claim], statuses: set[str]) -> int:
     return sum(c.amount for c in claims.values() if c.status in statuses)
@@ -263,11 +258,7 @@ def note_dispute(state: PurchaseState, dispute_id: str, claim: Claim) -> list[Ev
 
 def after(state: PurchaseState, events: Sequence[Event]) -> PurchaseState:
     """The state that the events will give; ``state`` stays as it is."""
-    copied = replace(
-        state, refunds=dict(state.refunds), disputes=dict(state.disputes),
-        questions=list(state.questions),
-    )  # fmt: skip
-    return PURCHASE.fold(events, copied)
+    return PURCHASE.fold(events, deepcopy(state))
 
 
 def _unless_doubted(state: PurchaseState, payment: Payment, event: Event) -> list[Event]:

@@ -8,7 +8,7 @@ Memory grows with the refunds and disputes of the period and with one id for eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from msgspec import Struct, field
 
@@ -66,30 +66,20 @@ class Report(Struct):
         return all(finding.repaired for finding in self.findings)
 
 
-def reconcile(
-    application: Application,
-    since: int,
-    *,
-    repair: bool = False,
-    heard: Callable[[Report], None] = lambda _: None,
-) -> Report:
+def reconcile(application: Application, since: int, *, repair: bool = False) -> Report:
     """Compare what was opened at ``since`` (epoch ms) or later, and what was taken back since.
 
-    repair: execute what is missing here. heard: called as it goes on, with the report so far.
-    Raises NothingForSale, Unavailable.
+    repair: execute what is missing here. Raises NothingForSale, Unavailable.
     """
-    return _Reconciling(application, since, repair, heard).run()
+    return _Reconciling(application, since, repair).run()
 
 
 class _Reconciling:
-    def __init__(
-        self, application: Application, since: int, repair: bool, heard: Callable[[Report], None]
-    ) -> None:
+    def __init__(self, application: Application, since: int, repair: bool) -> None:
         self._application = application
         self._payments = shop(application)
         self._since = since - SLACK_MS
         self._repair = repair
-        self._heard = heard
         self._report = Report(since)
         self._claims: dict[str, Told] = {}
         self._seen: set[str] = set()
@@ -129,7 +119,6 @@ class _Reconciling:
         self._seen.add(purchase_id)
         claims = self._claims.get(purchase_id) or Told()
         self._compare(purchase_id, Told(session, claims.refunds, claims.disputes))
-        self._heard(self._report)
 
     def _compare(self, purchase_id: str, told: Told, *, counts: bool = True) -> None:
         here = self._load(purchase_id)
