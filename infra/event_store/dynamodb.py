@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -219,30 +220,43 @@ def to_item(commit: Commit) -> Item:
 def from_item(item: Item) -> Commit:
     """The commit that an item holds.
 
-    An attribute that somebody removed is read as empty: whoever checks the chain finds the
-    place, and other streams are read on.
+    An attribute that somebody removed, or that is none of ours any more, is read as empty:
+    whoever checks the chain finds the place, and other streams are read on.
     """
-    events = item.get("events", {"S": ""})
-    first = int(item["seq"]["N"])
+    events = item.get("events", {})
+    first = _number(item, "seq")
     return Commit(
         stream=item["stream_id"]["S"],
         first=first,
-        last=int(_text(item, "n", "N") or first),
+        last=_number(item, "n") or first,
         types=tuple(sorted(item.get("types", {}).get("SS", ()))),
-        events=events["S"] if "S" in events else events["B"],
+        events=events.get("S", events.get("B", "")),
         cmd=_text(item, "cmd") or "",
-        t=int(_text(item, "t", "N") or 0),
+        t=_number(item, "t"),
         actor=_text(item, "actor") or "",
         corr=_text(item, "corr") or "",
         cause=_text(item, "cause") or "",
         prev=item.get("prev", {}).get("B", b""),
-        peers=msgspec.json.decode(_text(item, "peers") or "[]", type=tuple[Peer, ...]),
+        peers=_peers(_text(item, "peers")),
         hash=item.get("hash", {}).get("B", b""),
         origin=_text(item, "origin"),
         snapshot=_text(item, "snap"),
     )
 
 
-def _text(item: Item, name: str, kind: str = "S") -> str | None:
-    value = item.get(name)
-    return None if value is None else str(value[kind])
+def _text(item: Item, name: str) -> str | None:
+    value = item.get(name, {}).get("S")
+    return None if value is None else str(value)
+
+
+def _number(item: Item, name: str) -> int:
+    # DynamoDB's numbers may have a fraction, or an exponent.
+    return int(Decimal(item.get(name, {}).get("N", 0)))
+
+
+def _peers(text: str | None) -> tuple[Peer, ...]:
+    try:
+        return msgspec.json.decode(text or "[]", type=tuple[Peer, ...])
+    except (msgspec.DecodeError, RecursionError):
+        # So that the hash does not fit: without peers it might.
+        return (Peer("unreadable", 0, ""),)
