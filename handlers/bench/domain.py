@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import time
-from collections.abc import Callable
 from typing import Any
 
 from eventsourcing.application import Application
@@ -19,11 +16,12 @@ from domain.catalog import Catalog, Limits
 from domain.commit import Append, Loaded, Meta, Tip
 from domain.job import JOB
 from handlers.bench import Figure
+from handlers.bench.timing import quickest
 from infra.clock import SystemClock, SystemIds
 from infra.event_store.mapper import StructMapper
 from infra.event_store.memory import MemoryStore
 
-COMMANDS = 20_000
+COMMANDS, RUNS = 20_000, 15
 META = Meta("cmd_bench", "bench")
 
 
@@ -52,22 +50,6 @@ def figures() -> list[Figure]:
     ]  # fmt: skip
 
 
-def _best(action: Callable[[], Any], repeats: int = 15) -> float:
-    """Seconds of CPU of the quickest run: noise of other programs only ever adds."""
-    gc.collect()
-    gc.disable()
-    try:
-        return min(_timed(action) for _ in range(repeats))
-    finally:
-        gc.enable()
-
-
-def _timed(action: Callable[[], Any]) -> float:
-    begun = time.process_time()
-    action()
-    return time.process_time() - begun
-
-
 def _context() -> Context:
     clock = SystemClock()
     catalog = Catalog({}, "", Limits(), "bench")
@@ -93,12 +75,12 @@ def _commands_per_second() -> float:
         for command in commands:
             execute(context, command, META)
 
-    return COMMANDS / _best(run, repeats=1)
+    return COMMANDS / quickest(run, 1)
 
 
 def _fold() -> float:
     history = _history(1000)
-    return 1000 * _best(lambda: JOB.fold(history))
+    return 1000 * quickest(lambda: JOB.fold(history), RUNS)
 
 
 def _decode_and_fold() -> float:
@@ -107,7 +89,7 @@ def _decode_and_fold() -> float:
         [Append(Loaded(JOB, JOB.state(), Tip("job-x")), history)], META
     )
     text = str(commit.events)
-    return 1000 * _best(lambda: JOB.fold(JOB.decode(text)))
+    return 1000 * quickest(lambda: JOB.fold(JOB.decode(text)), RUNS)
 
 
 class _LibraryJob(Aggregate):
@@ -138,7 +120,7 @@ def _library_commands_per_second(count: int = 1000) -> float:
             loaded.record(1, "separate", 5)
             application.save(loaded)
 
-    return count / _best(run, repeats=1)
+    return count / quickest(run, 1)
 
 
 def _library_fold() -> float:
@@ -147,7 +129,7 @@ def _library_fold() -> float:
     for n in range(999):
         made.record(1, "decode", n)
     application.save(made)
-    return 1000 * _best(lambda: application.repository.get(made.id), repeats=5)
+    return 1000 * quickest(lambda: application.repository.get(made.id), 5)
 
 
 class StageNoted(Struct, frozen=True):
@@ -173,4 +155,4 @@ def _fold_through_library() -> float:
             stage = job.StageRecorded("usr", noted.attempt, noted.stage, noted.milliseconds)
             state = JOB.evolve(state, stage)
 
-    return 1000 * _best(run, repeats=5)
+    return 1000 * quickest(run, 5)

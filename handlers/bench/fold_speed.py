@@ -6,8 +6,6 @@ them. Beside it, in the same run, the ``eventsourcing`` library's own projection
 
 from __future__ import annotations
 
-import gc
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain, zip_longest
@@ -21,6 +19,7 @@ from domain.aggregate import Recorded
 from domain.catalog import Catalog, Limits, Model
 from domain.commit import Commit, Meta
 from handlers.bench import Figure, library_runner, songs
+from handlers.bench.timing import quickest
 from infra.clock import SystemClock, SystemIds
 from infra.event_store.memory import MemoryStore
 from projections import CREDITS_VIEW, JOBS_VIEW
@@ -126,23 +125,9 @@ def history(projection: Projection[Any], commits: list[Commit]) -> History:
 
 def _per_second(work: Callable[[History], Any], *histories: History) -> float:
     """Events per second of CPU."""
-    return sum(h.events for h in histories) / sum(_best(partial(work, h)) for h in histories)
-
-
-def _best(action: Callable[[], Any]) -> float:
-    """Seconds of CPU of the quickest run: noise of other programs only ever adds."""
-    gc.collect()
-    gc.disable()
-    try:
-        return min(_timed(action) for _ in range(RUNS))
-    finally:
-        gc.enable()
-
-
-def _timed(action: Callable[[], Any]) -> float:
-    begun = time.process_time()
-    action()
-    return time.process_time() - begun
+    return sum(h.events for h in histories) / sum(
+        quickest(partial(work, h), RUNS) for h in histories
+    )
 
 
 class _NoSealer:

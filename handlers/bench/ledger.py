@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import time
 from collections.abc import Callable
 from itertools import groupby
 from typing import Any
@@ -14,6 +12,7 @@ from domain.aggregate import Event
 from domain.commit import Append, Commit, Meta
 from domain.credits import CREDITS, CreditsGranted
 from handlers.bench import Figure, fold_speed
+from handlers.bench.timing import quickest
 from infra.bootstrap import Application
 from infra.event_store.dynamodb import DynamoDBStore
 from infra.event_store.memory import MemoryStore
@@ -32,10 +31,10 @@ _TOGETHER = 50
 def figures() -> list[Figure]:
     """What needs no local stack: the statement of a long account, and verifying a store."""
     account = long_account()
-    milliseconds = 1000 * _best(lambda: replay(account))
+    milliseconds = 1000 * quickest(lambda: replay(account), RUNS)
     store = mixed_store()
     events = sum(stream[-1].last for stream in store)
-    per_second = events / _best(lambda: verify(store))
+    per_second = events / quickest(lambda: verify(store), RUNS)
     return [
         Figure(
             f"statement of {EVENTS:,} ledger events", milliseconds, "ms CPU", "<= 50",
@@ -126,19 +125,3 @@ def mixed_store() -> list[list[Commit]]:
     ours = ("job-", "credits-")
     commits = (c for c in fold_speed.commits_of_users() if c.stream.startswith(ours))
     return [list(own) for _, own in groupby(commits, key=lambda commit: commit.stream)]
-
-
-def _best(action: Callable[[], Any]) -> float:
-    """Seconds of CPU of the quickest run: noise of other programs only ever adds."""
-    gc.collect()
-    gc.disable()
-    try:
-        return min(_timed(action) for _ in range(RUNS))
-    finally:
-        gc.enable()
-
-
-def _timed(action: Callable[[], Any]) -> float:
-    begun = time.process_time()
-    action()
-    return time.process_time() - begun
