@@ -74,7 +74,7 @@ async def receive(request: ApiRequest, service: Api) -> Received:
     """
     payments = shop(service.application)
     event = payments.event(await request.body(), request.headers.get("Stripe-Signature"))
-    command = await _meant(service, event)
+    command = await _meant(service, event, payments)
     if command is not None:
         position = await service.execute(command, notices.meta(event, request.request_id))
         service.project(PURCHASES_VIEW, position.stream)
@@ -84,9 +84,9 @@ async def receive(request: ApiRequest, service: Api) -> Received:
     return Received()
 
 
-async def _meant(service: Service, event: Event) -> Command | None:
+async def _meant(service: Service, event: Event, payments: notices.Payments) -> Command | None:
     """Some events say whom they are about only when Stripe is asked."""
     try:
-        return await service.pay(notices.command, event, shop(service.application))
+        return await service.pay(notices.command, event, payments)
     except Invalid as error:
         raise WebhookRefused(f"The signature is valid, but: {error.detail}") from error

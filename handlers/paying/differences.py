@@ -76,8 +76,7 @@ def found(purchase_id: str, here: PurchaseState | None, told: Told, payments: Pa
     differences: Found = []
     if told.session is not None:
         differences += _of_payment(purchase_id, here, told.session, payments)
-    differences += _of_refunds(purchase_id, here, told)
-    differences += _of_disputes(purchase_id, here, told)
+    differences += _of_claims(purchase_id, here, told)
     return differences or _of_sums(purchase_id, here, told)
 
 
@@ -97,7 +96,7 @@ def _unknown(purchase_id: str, told: Told) -> Found:
     return [(Finding(purchase_id, UNKNOWN_HERE, what, user_id), commands)]
 
 
-def _claims(purchase_id: str, told: Told) -> list[Command]:
+def _claims(purchase_id: str, told: Told) -> list[NoteRefund | NoteDispute]:
     refunds = [NoteRefund(purchase_id, i, claim) for i, claim in told.refunds.items()]
     return [*refunds, *(NoteDispute(purchase_id, i, claim) for i, claim in told.disputes.items())]
 
@@ -156,28 +155,23 @@ def _of_pending(
     return []
 
 
-def _of_refunds(purchase_id: str, here: PurchaseState, told: Told) -> Found:
+def _of_claims(purchase_id: str, here: PurchaseState, told: Told) -> Found:
     differences = []
-    for refund_id, claim in told.refunds.items():
-        if purchase.note_refund(here, refund_id, claim):
-            what = f"refund {refund_id} of {_claimed(here, claim)} at Stripe"
-            command = NoteRefund(purchase_id, refund_id, claim)
-            differences.append(_finding(purchase_id, here, REFUND_DIFFERS, what, command))
-    for refund_id in here.refunds.keys() - told.refunds.keys():
-        what = f"refund {refund_id} is on record, and Stripe does not know it"
-        differences.append(_finding(purchase_id, here, UNKNOWN_THERE, what))
-    return differences
-
-
-def _of_disputes(purchase_id: str, here: PurchaseState, told: Told) -> Found:
-    differences = []
-    for dispute_id, claim in told.disputes.items():
-        if purchase.note_dispute(here, dispute_id, claim):
-            what = f"dispute {dispute_id} of {_claimed(here, claim)} at Stripe"
-            command = NoteDispute(purchase_id, dispute_id, claim)
-            differences.append(_finding(purchase_id, here, DISPUTE_DIFFERS, what, command))
-    for dispute_id in here.disputes.keys() - told.disputes.keys():
-        what = f"dispute {dispute_id} is on record, and Stripe does not know it"
+    for command in _claims(purchase_id, told):
+        claim = command.claim
+        if isinstance(command, NoteRefund):
+            kind, what = REFUND_DIFFERS, f"refund {command.refund_id}"
+            news = purchase.note_refund(here, command.refund_id, claim)
+        else:
+            kind, what = DISPUTE_DIFFERS, f"dispute {command.dispute_id}"
+            news = purchase.note_dispute(here, command.dispute_id, claim)
+        if news:
+            what += f" of {Money(claim.amount, here.agreed.currency)} ({claim.status}) at Stripe"
+            differences.append(_finding(purchase_id, here, kind, what, command))
+    gone = [f"refund {i}" for i in sorted(here.refunds.keys() - told.refunds.keys())]
+    gone += [f"dispute {i}" for i in sorted(here.disputes.keys() - told.disputes.keys())]
+    for each in gone:
+        what = f"{each} is on record, and Stripe does not know it"
         differences.append(_finding(purchase_id, here, UNKNOWN_THERE, what))
     return differences
 
@@ -201,7 +195,3 @@ def _finding(
 
 def _money(session: Session) -> Money:
     return Money(session.amount_total or 0, session.currency or "")
-
-
-def _claimed(here: PurchaseState, claim: Claim) -> str:
-    return f"{Money(claim.amount, here.agreed.currency)} ({claim.status})"

@@ -30,9 +30,6 @@ class PaymentIntent(Struct, frozen=True, kw_only=True):
     id: Id
     metadata: Metadata | None = None
     status: Word = ""
-    amount: int | None = None
-    amount_received: int | None = None
-    currency: Word = ""
 
 
 class Named(Struct, frozen=True, kw_only=True):
@@ -45,8 +42,6 @@ class Session(Struct, frozen=True, kw_only=True):
     """A checkout session. status: open, complete, expired; payment_status: paid, unpaid, ..."""
 
     id: Id
-    created: int = 0
-    mode: str | None = None
     status: Word | None = None
     payment_status: Word = ""
     payment_intent: Id | Named | None = None
@@ -59,8 +54,9 @@ class Session(Struct, frozen=True, kw_only=True):
 
     @property
     def payment_id(self) -> str | None:
-        """The payment intent's id."""
-        return identity(self.payment_intent)
+        """The payment intent's id, whether or not the object was expanded."""
+        told = self.payment_intent
+        return told.id if isinstance(told, Named) else told
 
 
 class Charge(Struct, frozen=True, kw_only=True):
@@ -68,7 +64,6 @@ class Charge(Struct, frozen=True, kw_only=True):
 
     id: Id
     amount_refunded: Sum = 0
-    payment_intent: Id | PaymentIntent | None = None
     metadata: Metadata | None = None
 
 
@@ -76,9 +71,7 @@ class Refund(Struct, frozen=True, kw_only=True):
     """A refund. status: pending, requires_action, succeeded, failed, canceled."""
 
     id: Id
-    created: int = 0
     amount: Sum = 0
-    currency: Word = ""
     status: Word | None = None
     payment_intent: Id | PaymentIntent | None = None
 
@@ -87,9 +80,7 @@ class Dispute(Struct, frozen=True, kw_only=True):
     """A dispute. status: needs_response, under_review, won, lost, and those of inquiries."""
 
     id: Id
-    created: int = 0
     amount: Sum = 0
-    currency: Word = ""
     status: Word = ""
     payment_intent: Id | PaymentIntent | None = None
 
@@ -116,8 +107,3 @@ def read(kind: type[T], told: Any) -> T:
         return msgspec.convert(told, kind)
     except msgspec.ValidationError as error:
         raise Invalid(f"Stripe sent a {kind.__name__} that is none: {error}.") from error
-
-
-def identity(told: str | Named | PaymentIntent | None) -> str | None:
-    """The id, whether or not the object was expanded."""
-    return told if told is None or isinstance(told, str) else told.id

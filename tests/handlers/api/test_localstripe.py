@@ -123,7 +123,7 @@ def test_our_client_reads_its_payments_and_refunds(there: Served, independent: I
     payment_id = paid(independent, purchase_id=ours)
     payment = payments.payment(payment_id)
     assert payment is not None
-    assert (payment.status, payment.amount, payment.currency) == ("succeeded", 390, "eur")
+    assert payment.status == "succeeded"
     assert payment.metadata == {"purchase_id": ours}
     made = independent.post("/v1/refunds", payment_intent=payment_id, amount=90)
     refund = payments.refund(made["id"])
