@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct, field
 
-from commands import execute
+from commands import RecordPayment, execute
 from commands.dispatch import Command
 from domain.commit import Meta
 from domain.errors import NotFound, SplitSoundError
@@ -123,7 +123,8 @@ class _Reconciling:
     def _compare(self, purchase_id: str, told: Told, *, counts: bool = True) -> None:
         here = self._load(purchase_id)
         if here is not None:
-            self._ask_for_unlisted(here, told)
+            self._ask_for_session(here, told)
+            self._ask_for_claims(here, told)
         findings = found(purchase_id, here, told, self._payments)
         for finding, commands in findings:
             self._note(finding, commands)
@@ -132,12 +133,20 @@ class _Reconciling:
         if counts:
             self._add_up(here, told)
 
-    def _ask_for_unlisted(self, here: PurchaseState, told: Told) -> None:
-        """What came while the lists were read, or lies before them, is not unknown there."""
-        for refund_id in here.refunds.keys() - told.refunds.keys():
+    def _ask_for_session(self, here: PurchaseState, told: Told) -> None:
+        """What was paid, and told here, after its page of the list was read, is not unpaid."""
+        session = told.session
+        if session is None or here.status != PAID or session.id != here.agreed.session_id:
+            return
+        if not isinstance(notices.of_session(session), RecordPayment):
+            told.session = self._payments.session(session.id)
+
+    def _ask_for_claims(self, here: PurchaseState, told: Told) -> None:
+        """What came or moved on while the lists were read, or lies before them, is not news."""
+        for refund_id in _differing(here.refunds, told.refunds):
             if refund := self._payments.refund(refund_id):
                 told.refunds[refund_id] = Claim(refund.amount, refund.status or "pending")
-        for dispute_id in here.disputes.keys() - told.disputes.keys():
+        for dispute_id in _differing(here.disputes, told.disputes):
             if dispute := self._payments.dispute(dispute_id):
                 told.disputes[dispute_id] = Claim(dispute.amount, dispute.status)
 
@@ -195,3 +204,7 @@ class _Reconciling:
             else:
                 sums.paid_there += state.paid
                 sums.taken_back_there += state.taken_back
+
+
+def _differing(here: dict[str, Claim], told: dict[str, Claim]) -> list[str]:
+    return [name for name, claim in here.items() if claim != told.get(name)]

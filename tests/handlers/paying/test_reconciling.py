@@ -100,6 +100,25 @@ def test_credits_that_nobody_paid_for(buyer: Shop) -> None:
     assert (report.sums["eur"].paid_there, report.sums["eur"].paid_here) == (0, 390)
 
 
+def test_what_happens_while_the_lists_are_read(
+    buyer: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payments = shop(buyer.application)
+    disputed = buyer.pay(buyer.open())
+    control.dispute(buyer.till.url, disputed, 100)
+    unpaid = buyer.open()
+    lists: tuple[list[Any], list[Any]] = (list(payments.sessions(0)), list(payments.disputes(0)))
+    control.close_dispute(buyer.till.url, lists[1][0].id, won=True)
+    later = buyer.pay(unpaid)
+    for payment in (disputed, later):
+        buyer.tell(*buyer.till.events(payment))
+    monkeypatch.setattr(payments, "sessions", lambda _: iter(lists[0]))
+    monkeypatch.setattr(payments, "disputes", lambda _: iter(lists[1]))
+    report = reconcile(buyer.application, 0)
+    assert report.findings == []
+    assert report.sums["eur"].agree
+
+
 def test_records_that_stripe_does_not_know(buyer: Shop) -> None:
     made = buyer.open()
     buyer.tell(*buyer.till.events(buyer.pay(made)))
