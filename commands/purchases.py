@@ -17,12 +17,12 @@ from domain.aggregate import Event
 from domain.commit import Append, Loaded, Meta
 from domain.credits import CREDITS, CreditsGranted, CreditsRevoked, CreditState
 from domain.errors import PurchaseUnknown
+from domain.grants import BOUGHT
 from domain.ids import derived
 from domain.packs import Pack
 from domain.purchase import PURCHASE, CheckoutOpened, Claim, Payment, PurchasePaid, PurchaseState
 
 DAY_MS = 86_400_000
-# Refunds and disputes take what was bought before anything that was given.
 REFUND, DISPUTE, REINSTATEMENT = "refund", "dispute", "reinstatement"
 
 
@@ -172,7 +172,7 @@ def _with_consequences(
     if paid:
         days = agreed.expires_days
         expires = now + days * DAY_MS if days else None
-        book.grant(agreed, paid.grant_id, "purchase", agreed.credits, expires)
+        book.grant(agreed, paid.grant_id, BOUGHT, agreed.credits, expires)
     if revoke > 0:
         book.revoke(agreed, source, revoke)
     if revoke < 0:
@@ -199,6 +199,7 @@ class _Book:
 
     def revoke(self, agreed: CheckoutOpened, source: str, amount: int) -> None:
         wanted = CreditsRevoked(agreed.user_id, source, amount, (), purchase_id=agreed.purchase_id)
+        # What was bought, before anything that was given.
         first = _grant_id(agreed.purchase_id)
         self._take(credits.revoke(self._state, wanted, first, self._now))
 

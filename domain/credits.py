@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from domain.aggregate import Aggregate, Event
 from domain.draws import Draw, Draws, split, taken, total
 from domain.errors import Invalid, NotEnoughCredits, Refused
-from domain.grants import PURCHASE, Grant, burn_order, lasting
+from domain.grants import BOUGHT, Grant, burn_order, lasting
 
 # --- events (these names are the storage format) ---------------------------------------
 
@@ -192,7 +192,7 @@ def _evolve_rare(state: CreditState, event: Event) -> None:
         case CreditsExpired():
             state.expired += event.amount
             lapsed = Draw(event.grant_id, event.amount)
-            if state.grants[event.grant_id].source == PURCHASE:
+            if state.grants[event.grant_id].source == BOUGHT:
                 _lapse(state, lapsed, 1)
             _take(state, lapsed)
         case CreditsRevoked():

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from domain.draws import Draw, Draws
 
-PURCHASE = "purchase"
+BOUGHT = "purchase"
 """The source of a grant that somebody paid money for."""
 
 

@@ -11,6 +11,7 @@ from domain import credits
 from domain.aggregate import Event
 from domain.commit import Append, Commit, Meta
 from domain.credits import CREDITS, CreditsGranted
+from domain.grants import BOUGHT
 from handlers.bench import Figure, fold_speed
 from handlers.bench.timing import quickest
 from infra.bootstrap import Application
@@ -108,7 +109,7 @@ def long_account(
         store.append([Append(account, decide(account.state, *what, 0))], meta)
 
     for number in range(GRANTS):
-        given = CreditsGranted(user, f"grt_{number:026d}", "purchase", 10**7, purchase_id="pur_1")
+        given = CreditsGranted(user, f"grt_{number:026d}", BOUGHT, 10**7, purchase_id="pur_1")
         book(credits.grant, given)
     for number in range((events - GRANTS + 1) // 2):
         job = f"job_{number:026d}"
