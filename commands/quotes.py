@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec import Struct
 
 from commands.dispatch import Context
+from commands.ledger import account_of, moment
 from domain import asset, pricing
 from domain.asset import ASSET
-from domain.credits import CREDITS
 from domain.pricing import Offer
 
 
@@ -37,5 +37,6 @@ def quote(
     source = context.store.load(ASSET, ASSET.stream(asset_id)).state
     audio = asset.separable(source, user_id)
     offer = pricing.offer(context.catalog, audio, model, stems, format_name)
-    account = context.store.load(CREDITS, CREDITS.stream(user_id)).state
-    return Quote(asset_id, offer, audio.seconds, account.available(context.clock.now()))
+    account = account_of(context, user_id)
+    available = account.state.available(moment(context, account))
+    return Quote(asset_id, offer, audio.seconds, available)
