@@ -72,10 +72,10 @@ def closed(store: History) -> Iterator[Commit]:
     for commit in store.scan():
         halves.note(commit)
         yield commit
-    yield from the_rest(store, halves)
+    yield from _rest(store, halves)
 
 
-def the_rest(store: History, halves: Halves) -> Iterator[Commit]:
+def _rest(store: History, halves: Halves) -> Iterator[Commit]:
     """What closes the commits that ``halves`` noted, a run of one stream after the other.
 
     That ends however busy the store is: whatever is read in addition was committed before, or

@@ -89,17 +89,14 @@ class Commit(Struct, frozen=True, kw_only=True):
 
     def sealed(self, peers: tuple[Peer, ...] = ()) -> Commit:
         """This commit with its peers and its hash."""
-        return msgspec.structs.replace(self, peers=peers, hash=self._chained(peers))
+        return msgspec.structs.replace(self, peers=peers, hash=self._linked(peers))
 
     def intact(self) -> bool:
         """Whether the hash is that of the content."""
-        return self.hash == self._chained(self.peers)
+        return self.hash == self._linked(self.peers)
 
-    def _chained(self, peers: tuple[Peer, ...]) -> bytes:
-        return self._linked(self.body(), peers)
-
-    def _linked(self, body: bytes, peers: tuple[Peer, ...]) -> bytes:
-        return _sha256(self.prev + body + (_encode(peers) if peers else _NO_PEERS)).digest()
+    def _linked(self, peers: tuple[Peer, ...]) -> bytes:
+        return _sha256(self.prev + self.body() + _encode(peers)).digest()
 
     def as_peer(self) -> Peer:
         """How the other half of a transaction names this one."""
