@@ -30,16 +30,11 @@ _RARE = ("expired", "revoked", "debt")
 
 def user_id_of(parts: Application, user: str) -> str:
     """Whose account: an id (usr_...) as it is, an e-mail address as sign-in knows it."""
-    return (
-        user
-        if user.startswith("usr_")
-        else parts.identity.user_id("development", normal_address(user))
-    )
+    from infra.identity import DEVELOPMENT, normalised
 
-
-def normal_address(address: str) -> str:
-    """The address as sign-in knows it."""
-    return address.strip().lower()
+    if user.startswith("usr_"):
+        return user
+    return parts.identity.user_id(DEVELOPMENT, normalised(user))
 
 
 def account(parts: Application, user: str, as_of: int | None) -> tuple[str, Iterable[Commit]]:

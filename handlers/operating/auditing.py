@@ -16,10 +16,6 @@ from domain.closing import Halves
 from domain.commit import Commit
 from domain.credits import CREDITS, CreditsGranted, CreditsRevoked
 from domain.purchase import PURCHASE
-from infra.bootstrap import Application
-from infra.event_store.dynamodb import DynamoDBStore
-from infra.metering import Meter
-from infra.pacing import Pace
 from projections.audit.walking import CHAIN, PEER, PURCHASE_DIFFERS, Finding, Walk, Walked
 from projections.crew import Crew
 from projections.ports import History
@@ -31,12 +27,6 @@ _MONEY = (CREDITS.category + "-", PURCHASE.category + "-")
 
 Heard = Callable[[int], object]
 """Hears how many more commits were read, from several threads."""
-
-
-def metered(application: Application, pace: Pace) -> Readable:
-    """The application's event store, counted and held to that pace."""
-    client = Meter(application.client("dynamodb"), spent=pace.spend)
-    return DynamoDBStore(client, application.settings.events_table, application.clock)
 
 
 class Readable(History, Protocol):

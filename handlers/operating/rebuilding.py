@@ -25,9 +25,14 @@ SEGMENTS, WORKERS = 32, 8
 
 def paced(application: Application, pace: Pace) -> Reading:
     """The application's reading, counted and held to that pace."""
+    history, rows = paced_store(application, pace), PacedRows(application.rows, pace)
+    return Reading(history, rows, application.operating.generations)
+
+
+def paced_store(application: Application, pace: Pace) -> DynamoDBStore:
+    """The application's event store, counted and held to that pace."""
     client = Meter(application.client("dynamodb"), spent=pace.spend)
-    history = DynamoDBStore(client, application.settings.events_table, application.clock)
-    return Reading(history, PacedRows(application.rows, pace), application.operating.generations)
+    return DynamoDBStore(client, application.settings.events_table, application.clock)
 
 
 def assemble(

@@ -81,9 +81,10 @@ def _run(
     workers: int,
     display: Display,
 ) -> Checked:
-    from handlers.operating.auditing import Audit, disagreeing, metered, purchases_of
+    from handlers.operating.auditing import Audit, disagreeing, purchases_of
+    from handlers.operating.rebuilding import paced_store
 
-    history = metered(parts, spending)
+    history = paced_store(parts, spending)
     began = time.monotonic()
     accounts = [CREDITS.stream(user_id_of(parts, user)) for user in users]
     for user, stream in zip(users, accounts, strict=True):

@@ -83,12 +83,12 @@ def _run(
     out: Path | None,
     display: Display,
 ) -> tuple[Signed, Before | None]:
-    from handlers.operating.rebuilding import paced as metered
+    from handlers.operating.rebuilding import paced_store
     from infra.digests import DigestFile, scan_heads, take
     from infra.digests.taking import newest
 
     before = newest(parts.digests, known)
-    history = metered(parts, spending).history
+    history = paced_store(parts, spending)
     began, now = time.monotonic(), parts.clock.now()
     with scanning(display, history.estimate()) as progress:
         scanned: Scanned = scan_heads(

@@ -14,7 +14,7 @@ from domain.errors import Invalid, NotFound
 from handlers.cli import terminal
 from handlers.cli.audit.known import keys, open_digest, out_option, take_one, trust_option
 from handlers.cli.reach import application, data_option
-from handlers.cli.statements import normal_address
+from handlers.cli.statements import user_id_of
 from handlers.cli.words import named
 from handlers.history import stream_name
 
@@ -60,10 +60,8 @@ def prove(
 
 
 def _stream(parts: Application, user: str) -> str:
-    if user.startswith("usr_"):
-        return CREDITS.stream(user)
-    if "@" in user:
-        return CREDITS.stream(parts.identity.user_id("development", normal_address(user)))
+    if user.startswith("usr_") or "@" in user:
+        return CREDITS.stream(user_id_of(parts, user))
     return stream_name(user)
 
 

@@ -91,9 +91,10 @@ def _run(
     display: Display,
     data: Path,
 ) -> Verified:
-    from handlers.operating.auditing import Audit, disagreeing, metered
+    from handlers.operating.auditing import Audit, disagreeing
+    from handlers.operating.rebuilding import paced_store
 
-    history = metered(parts, spending)
+    history = paced_store(parts, spending)
     for stream in streams:
         if next(history.read(stream), None) is None:
             raise NotFound(f"There is no stream {stream}.")
