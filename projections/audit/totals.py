@@ -5,7 +5,9 @@ from __future__ import annotations
 from msgspec import Struct, field
 from msgspec.structs import astuple
 
+from domain.aggregate import Event
 from domain.credits import CreditsGranted, CreditsRevoked
+from domain.grants import BOUGHT
 from domain.purchase import PurchaseState
 from projections.audit.ledger import Ledger
 
@@ -13,15 +15,15 @@ SOURCES = ("signup", "purchase", "promotion", "adjustment", "refund", "reinstate
 
 
 class Where(Struct):
-    """Credits of one source: granted = available + held + spent + expired + taken_back + settled.
+    """Credits of one source; what was granted is in one of the other places.
 
     taken_back: by revocations, as far as it was there; settled: went to a debt.
     """
 
     granted: int = 0
     available: int = 0
-    held: int = 0
-    spent: int = 0
+    reserved: int = 0
+    captured: int = 0
     expired: int = 0
     taken_back: int = 0
     settled: int = 0
@@ -30,8 +32,8 @@ class Where(Struct):
         """Sum up, or (sign -1) take away."""
         self.granted += sign * other.granted
         self.available += sign * other.available
-        self.held += sign * other.held
-        self.spent += sign * other.spent
+        self.reserved += sign * other.reserved
+        self.captured += sign * other.captured
         self.expired += sign * other.expired
         self.taken_back += sign * other.taken_back
         self.settled += sign * other.settled
@@ -44,8 +46,8 @@ class Where(Struct):
         return difference
 
 
-class Money(Struct):
-    """Minor units of one currency."""
+class Takings(Struct):
+    """From purchases in one currency; in minor units."""
 
     purchases: int = 0
     paid: int = 0
@@ -93,7 +95,7 @@ class Totals(Struct):
     accounts: int = 0
     debt: int = 0
     sources: dict[str, Where] = field(default_factory=dict)
-    money: dict[str, Money] = field(default_factory=dict)
+    money: dict[str, Takings] = field(default_factory=dict)
     open: dict[tuple[str, str], Sold] = field(default_factory=dict)
     sold: Sold = field(default_factory=Sold)
 
@@ -105,7 +107,7 @@ class Totals(Struct):
         for source, where in other.sources.items():
             self.sources.setdefault(source, Where()).add(where, sign)
         for currency, money in other.money.items():
-            mine = self.money.setdefault(currency, Money())
+            mine = self.money.setdefault(currency, Takings())
             mine.purchases += sign * money.purchases
             mine.paid += sign * money.paid
             mine.taken_back += sign * money.taken_back
@@ -134,27 +136,30 @@ class AccountTally:
         self._sources: dict[str, Where] = {}
         self._sold: dict[str, Sold] = {}
 
-    def granted(self, event: CreditsGranted) -> None:
-        """Before the ledger takes it."""
+    def take(self, event: Event) -> str:
+        """See ``Ledger.take``."""
+        # First, since the ledger tells what it draws on grants by their source.
+        if type(event) is CreditsGranted:
+            self._grant(event)
+        elif type(event) is CreditsRevoked and event.purchase_id is not None:
+            self._sold.setdefault(event.purchase_id, Sold()).revoked += event.amount
+        return self.ledger.take(event)
+
+    def _grant(self, event: CreditsGranted) -> None:
         self._source[event.grant_id] = event.source
         self._sources.setdefault(event.source, Where()).granted += event.amount
         if event.purchase_id is None:
             return
         sold = self._sold.setdefault(event.purchase_id, Sold())
-        if event.source == "purchase":
+        if event.source == BOUGHT:
             sold.granted += event.amount
         else:
             sold.revoked -= event.amount
 
-    def revoked(self, event: CreditsRevoked) -> None:
-        """Before the ledger takes it."""
-        if event.purchase_id is not None:
-            self._sold.setdefault(event.purchase_id, Sold()).revoked += event.amount
-
     def _drawn(self, what: str, grant_id: str, amount: int) -> None:
         where = self._sources.setdefault(self._source.get(grant_id, "unknown"), Where())
         if what == "spent":
-            where.spent += amount
+            where.captured += amount
         elif what == "expired":
             where.expired += amount
         elif what == "settled":
@@ -174,7 +179,7 @@ class AccountTally:
         for grant in state.grants.values():
             where = made.sources.setdefault(grant.source, Where())
             where.available += grant.left
-            where.held += grant.held
+            where.reserved += grant.held
         for purchase, sold in self._sold.items():
             made.open[purchase, state.user_id] = Sold(*astuple(sold))
             made.sold.add(sold, 1)
@@ -187,7 +192,7 @@ def purchase_totals(state: PurchaseState, version: int) -> Totals:
     if state.opened is None or not state.paid:
         return made
     agreed = state.agreed
-    made.money[agreed.currency] = Money(1, state.paid, state.taken_back)
+    made.money[agreed.currency] = Takings(1, state.paid, state.taken_back)
     sold = Sold(sold=agreed.credits, due=state.revoked)
     made.open[agreed.purchase_id, agreed.user_id] = sold
     made.sold.add(sold, 1)

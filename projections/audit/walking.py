@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from domain import aggregates
 from domain.aggregate import Aggregate, Event
 from domain.commit import Chain, Commit, Peer
-from domain.credits import CREDITS, CreditsGranted, CreditsRevoked
+from domain.credits import CREDITS
 from domain.errors import HistoryBroken, NotFound
 from domain.purchase import PURCHASE
 from projections.audit.pairs import Pairs
@@ -148,11 +148,7 @@ class Walk:
 
     def _book(self, tally: AccountTally, event: Event, version: int, commit: Commit) -> None:
         ledger = tally.ledger
-        if type(event) is CreditsGranted:
-            tally.granted(event)
-        elif type(event) is CreditsRevoked:
-            tally.revoked(event)
-        wrong = ledger.take(event)
+        wrong = tally.take(event)
         if not wrong and ledger.state.debt and version == commit.last:
             wrong = ledger.owes_and_has(commit.t)
         # What one event broke stays broken by as much; it is told once.

@@ -250,7 +250,7 @@ def test_a_clock_that_goes_back_is_named_and_revives_nothing(
 def test_sums_and_money(shell: Shell) -> None:
     sums = shell("audit", "check", "--json").data
     whole = sums["all"]
-    places = ("available", "held", "spent", "expired", "taken_back", "settled")
+    places = ("available", "reserved", "captured", "expired", "taken_back", "settled")
     assert whole["granted"] == sum(whole[name] for name in places)
     assert list(sums["credits"]) == ["signup", "purchase", "promotion", "reinstatement"]
     assert sums["money"]["eur"] == {"purchases": 2, "paid": 780, "taken_back": 100, "kept": 680}
@@ -266,7 +266,7 @@ def test_an_account_of_twenty_thousand_events(shell: Shell, application: Applica
     told = shell("audit", "replay", "usr_long", "--json").data
     assert (len(told["lines"]), told["wrong"]) == (20_000, [])
     odd = application.store.load(CREDITS, CREDITS.stream("usr_long"))
-    assert (told["available"], told["held"]) == (odd.state.left, odd.state.reserved)
+    assert (told["available"], told["reserved"]) == (odd.state.left, odd.state.reserved)
     verified = shell("audit", "verify", CREDITS.stream("usr_long"), "--json").data
     assert (verified["events"], verified["findings"]) == (20_000, [])
     assert verified["snapshots"] > 1000
