@@ -38,7 +38,6 @@ from domain.catalog import Catalog, Limits, Model
 from domain.commit import Meta
 from domain.credits import CREDITS
 from domain.job import STAGES, StemFile
-from handlers.bench import ledger
 from infra.clock import SystemClock, SystemIds
 from infra.event_store.dynamodb import DynamoDBStore
 from infra.event_store.memory import MemoryStore
@@ -225,12 +224,6 @@ def test_an_account_with_five_hundred_jobs_stays_cheap(client: Client) -> None:
         if runner is client:
             assert (accepted.writes, released.writes) == (4, 4)
     assert worst.reads == 3  # within the budget of 6: job, asset and account
-
-
-def test_loading_an_account_costs_three_units_whatever_its_length(cloud: Cloud) -> None:
-    client, table = cloud.client("dynamodb"), cloud.resources.events_table
-    ledger.store_account(DynamoDBStore(client, table, SystemClock()), "usr_long")
-    assert ledger.load_cost(client, table, "usr_long") <= 3
 
 
 def _live_through(jobs: int, client: Client, asset: str) -> None:

@@ -5,7 +5,7 @@ that was cut off, nor a stream that was written anew as a whole; a digest from b
 """
 
 from infra.digests.bucket import AuditBucket, DigestFile, Lock, Source
-from infra.digests.checking import against, chain, heads_of, opened
+from infra.digests.checking import chain, heads_of, opened
 from infra.digests.document import Digest, Envelope, Head
 from infra.digests.proofs import Proof, prove
 from infra.digests.scanning import Finding, Scanned, scan_heads
@@ -27,7 +27,6 @@ __all__ = [
     "Signer",
     "Source",
     "Taken",
-    "against",
     "chain",
     "fingerprint",
     "heads_of",

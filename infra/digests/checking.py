@@ -1,11 +1,11 @@
-"""Check a digest: its signature, its heads file, those before it, and the histories it names."""
+"""Check a digest: its signature, its heads file, and those before it."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -13,9 +13,7 @@ from domain import merkle
 from domain.errors import HistoryBroken
 from infra.digests.bucket import Source
 from infra.digests.document import FORMAT, Digest, Envelope, Head
-from infra.digests.scanning import SEGMENTS, WORKERS, Finding, scan_heads
 from infra.digests.signers import ALGORITHM, fingerprint, holds
-from projections.ports import History
 
 
 def opened(name: str, envelope: bytes, trusted: Sequence[bytes]) -> Digest:
@@ -92,25 +90,3 @@ def chain(
         envelope = source.envelope(name)
         if hashlib.sha256(envelope).hexdigest() != digest.previous.sha256:
             raise HistoryBroken(f"Digest {name} is not the one that {after} was built on.")
-
-
-def against(
-    digest: Digest,
-    heads: Sequence[Head],
-    store: History,
-    *,
-    segments: int = SEGMENTS,
-    workers: int = WORKERS,
-    progress: Callable[[int], object] = lambda _: None,
-) -> list[Finding]:
-    """What the store does not say any more of what a digest's heads say; broken chains too.
-
-    heads: as ``heads_of`` gives them. progress: hears how many more commits were read.
-    """
-    if len(heads) != digest.streams:
-        raise HistoryBroken(
-            f"The digest names {digest.streams} streams and has {len(heads)} heads."
-        )
-    expected = {head.stream: head for head in heads}
-    scanned = scan_heads(store, expected, segments=segments, workers=workers, progress=progress)
-    return scanned.findings

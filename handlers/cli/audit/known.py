@@ -43,7 +43,6 @@ class Opened(Struct, frozen=True):
     digest: Digest
     heads: list[Head]
     envelope: bytes
-    source: Source
 
 
 def keys(parts: Application, trusted: Sequence[Path]) -> list[bytes]:
@@ -70,7 +69,7 @@ def open_digest(
         source = DigestFile(Path(name))
     envelope = source.envelope(name)
     digest = opened(name, envelope, trusted)
-    return Opened(name, digest, heads_of(name, digest, source.head_lines(name)), envelope, source)
+    return Opened(name, digest, heads_of(name, digest, source.head_lines(name)), envelope)
 
 
 def take_one(data: Path) -> str:

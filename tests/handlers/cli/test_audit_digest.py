@@ -15,7 +15,7 @@ from commands import SignUp
 from domain.commit import GENESIS, Append, Commit, Meta
 from domain.credits import CREDITS, CreditsGranted
 from infra.bootstrap import Application
-from infra.digests import against, chain, heads_of, opened
+from infra.digests import chain, heads_of, opened, scan_heads
 from infra.digests.document import heads_name
 from infra.event_store.dynamodb import to_item
 from infra.settings import to_environment
@@ -133,7 +133,8 @@ def test_a_rewritten_history_is_named_and_not_signed(
     key = application.digest_signer.public_key
     digest = opened(first["name"], application.digests.envelope(first["name"]), [key])
     heads = heads_of(first["name"], digest, application.digests.head_lines(first["name"]))
-    found = against(digest, heads, application.store, segments=3)
+    known = {head.stream: head for head in heads}
+    found = scan_heads(application.store, known, segments=3).findings
     assert [msgspec.structs.asdict(each) for each in found] == problem["findings"]
 
 
