@@ -1,8 +1,4 @@
-"""A period's ledger as files: written in one pass with bounded memory, complete or not there.
-
-Drafts stand beside the files under names of their own. What an earlier export left is only
-replaced when all is written: its manifest goes first, the new one comes last.
-"""
+"""A period's ledger as files: written in one pass with bounded memory, complete or not there."""
 
 from __future__ import annotations
 
@@ -12,7 +8,6 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +19,7 @@ from domain.commit import Commit
 from domain.credits import CREDITS
 from domain.errors import Invalid
 from handlers.asof import stamp
+from handlers.operating.drafting import drafted
 from infra.digests.signers import ALGORITHM, Signer, fingerprint
 from projections.audit.ledger import Ledger
 from projections.audit.rows import COLUMNS, LedgerRow, cells, row
@@ -117,16 +113,15 @@ def export(
     deployment: str,
     now: int,
     heard: Callable[[int], object] = lambda _: None,
+    *,
+    replace: bool = False,
 ) -> Manifest:
     """Write the three files. now: epoch ms. heard: hears how many more commits were read.
 
     Raises HistoryBroken where a chain does not hold; then, and whenever it ends early, nothing
-    is left of it.
+    is left of it. Raises Invalid, see ``drafted``.
     """
-    made = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    drafts = {name: folder / f".{name}.{os.getpid()}.part" for name in (LINES, TABLE, MANIFEST)}
-    try:
+    with drafted(folder, (LINES, TABLE, MANIFEST), replace=replace) as drafts:
         with drafts[LINES].open("wb") as lines, drafts[TABLE].open("wb") as table:
             counted, marks = Counted(), (Marked(lines), Marked(table))
             _write(_rows(history, period, now, counted, heard), *marks)
@@ -141,21 +136,7 @@ def export(
             algorithm=ALGORITHM, key=fingerprint(signer.public_key),
         )  # fmt: skip
         drafts[MANIFEST].write_bytes(_sealed(manifest, signer))
-        (folder / MANIFEST).unlink(missing_ok=True)
-        for name, draft in drafts.items():
-            draft.replace(folder / name)
-        return manifest
-    finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
-        if made:
-            with suppress(OSError):  # it is empty only where the export ended early
-                folder.rmdir()
-
-
-def present(folder: Path) -> list[str]:
-    """Which files of an export are there."""
-    return [name for name in (LINES, TABLE, MANIFEST) if (folder / name).exists()]
+    return manifest
 
 
 def _sealed(manifest: Manifest, signer: Signer) -> bytes:

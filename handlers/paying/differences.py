@@ -124,9 +124,11 @@ def _of_paid(
 ) -> Found:
     told, paid = _money(session), Money(here.paid, here.agreed.currency)
     if here.status == PAID and session.id == here.agreed.session_id:
-        if str(told) == str(paid):
+        opening = notices.opening(session)
+        sold = opening.pack.credits if opening else here.agreed.credits
+        if (str(told), sold) == (str(paid), here.agreed.credits):
             return []
-        what = f"{told} paid at Stripe, {paid} here"
+        what = f"{told} paid for {sold} credits at Stripe, {paid} for {here.agreed.credits} here"
         return [_finding(purchase_id, here, AMOUNT_DIFFERS, what)]
     events = purchase.pay(here, command.payment, "")
     if any(isinstance(event, PurchasePaid) for event in events):

@@ -83,8 +83,6 @@ def _export(
 
     now = time.time_ns() // 1_000_000
     exporting.require_period(since, until, now)
-    if out.exists() and not force and (there := exporting.present(out)):
-        raise BadInput(f"{named(out)} has {', '.join(there)} already; --force replaces them.")
     parts = application(data)
     user_id = user_id_of(parts, user) if user else None
     if user_id and next(parts.store.read(CREDITS.stream(user_id)), None) is None:
@@ -92,8 +90,9 @@ def _export(
     period = exporting.Period(since, until, user_id)
     with scanning(display, parts.store.estimate() if user is None else 1) as heard:
         return exporting.export(
-            parts.store, period, out, parts.digest_signer, parts.settings.events_table, now, heard
-        )
+            parts.store, period, out, parts.digest_signer, parts.settings.events_table, now, heard,
+            replace=force,
+        )  # fmt: skip
 
 
 def _check(

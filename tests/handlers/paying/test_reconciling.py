@@ -172,3 +172,17 @@ def test_without_stripe(buyer: Shop) -> None:
 
 def _execute(buyer: Shop, command: Any) -> None:
     execute(buyer.application.context, command, Meta(buyer.application.ids.fresh("cmd"), "test"))
+
+
+def test_more_credits_on_record_than_were_sold(buyer: Shop) -> None:
+    # A forger of both halves of a transaction: the chain holds, and Stripe knows better.
+    application = buyer.application
+    purchase_id = application.ids.fresh("pur")
+    pack = application.packs["hour"]
+    page = shop(application).open_checkout(purchase_id, buyer.user_id, pack)
+    greedy = OpenCheckout(buyer.user_id, purchase_id, page.id, replace(pack, credits=3_600_000))
+    execute(application.context, greedy, Meta("cmd_forged", "test"))
+    buyer.tell(*buyer.till.events(buyer.till.pay(str(page.url))["payment_intent"]))
+    (finding,) = reconcile(application, 0).findings
+    assert finding.kind == "amount_differs"
+    assert "3600 credits at Stripe" in finding.what
