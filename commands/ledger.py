@@ -39,7 +39,8 @@ def adjust_credits(context: Context, command: AdjustCredits, meta: Meta) -> tupl
     if not account.version:
         raise NotFound(f"{command.user_id} has no credit account.")
     reason = stated(command.reason)
-    if _repeated(context, account, meta, command.amount, reason):
+    source = command.source if command.amount > 0 else ADJUSTMENT
+    if _repeated(context, account, meta, (command.amount, reason, source)):
         return (Position(account.tip.stream, account.version),)
     now = moment(context, account)
     if command.source not in (ADJUSTMENT, PROMOTION):
@@ -69,22 +70,22 @@ def moment(context: Context, account: Loaded[CreditState]) -> int:
 
 
 def _repeated(
-    context: Context, account: Loaded[CreditState], meta: Meta, amount: int, reason: str
+    context: Context, account: Loaded[CreditState], meta: Meta, wanted: tuple[int, str, str]
 ) -> bool:
     """Whether this command stands there already. Raises KeyReused where it said otherwise."""
     for commit in islice(context.store.newest_first(account.tip.stream), REMEMBERED_COMMITS):
         if commit.cmd == meta.cmd:
             said = [_movement(event) for event in CREDITS.decode(str(commit.events))]
-            if (amount, reason) in said:
+            if wanted in said:
                 return True
             raise KeyReused("This Idempotency-Key came with another request; send a new key.")
     return False
 
 
-def _movement(event: Event) -> tuple[int, str]:
+def _movement(event: Event) -> tuple[int, str, str]:
     match event:
         case CreditsGranted():
-            return event.amount, event.reason
+            return event.amount, event.reason, event.source
         case CreditsRevoked():
-            return -event.amount, event.reason
-    return 0, ""
+            return -event.amount, event.reason, event.source
+    return 0, "", ""

@@ -22,7 +22,6 @@ from domain.ids import derived
 from domain.packs import Pack
 from domain.purchase import PURCHASE, CheckoutOpened, Claim, Payment, PurchasePaid, PurchaseState
 
-DAY_MS = 86_400_000
 REFUND, DISPUTE, REINSTATEMENT = "refund", "dispute", "reinstatement"
 
 
@@ -103,7 +102,8 @@ def record_pending(context: Context, command: RecordPending, meta: Meta) -> tupl
 def record_payment(context: Context, command: RecordPayment, meta: Meta) -> tuple[Position, ...]:
     """Grants the credits, once. Raises PurchaseUnknown."""
     loaded = load_purchase(context, command.purchase_id)
-    events = purchase.pay(loaded.state, command.payment, _grant_id(command.purchase_id))
+    grant_id, now = _grant_id(command.purchase_id), context.clock.now()
+    events = purchase.pay(loaded.state, command.payment, grant_id, now)
     return _with_consequences(context, loaded, events, REFUND, meta)
 
 
@@ -170,14 +170,13 @@ def _with_consequences(
     now = moment(context, account)
     book = _Book(account, now)
     if paid:
-        days = agreed.expires_days
-        expires = now + days * DAY_MS if days else None
-        book.grant(agreed, paid.grant_id, BOUGHT, agreed.credits, expires)
+        book.grant(agreed, paid.grant_id, BOUGHT, agreed.credits, then.expires)
     if revoke > 0:
         book.revoke(agreed, source, revoke)
     if revoke < 0:
         again = derived("grt", agreed.purchase_id, REINSTATEMENT, str(loaded.version))
-        book.grant(agreed, again, REINSTATEMENT, -revoke, None)
+        # What comes back lasts no longer than it would have: a dispute is no way to keep it.
+        book.grant(agreed, again, REINSTATEMENT, -revoke, then.expires)
     return context.commit(meta, Append(loaded, events), Append(account, book.events))
 
 

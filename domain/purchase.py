@@ -47,12 +47,16 @@ class PurchasePending(Event, frozen=True):
 
 
 class PurchasePaid(Event, frozen=True):
-    """The money came; the credits are granted in the same transaction."""
+    """The money came; the credits are granted in the same transaction.
+
+    expires: epoch milliseconds, of the credits; None: they last for ever.
+    """
 
     payment_id: str | None
     amount: int
     currency: str
     grant_id: str
+    expires: int | None = None
 
 
 class PurchaseLapsed(Event, frozen=True):
@@ -91,6 +95,7 @@ class PurchaseQuestioned(Event, frozen=True):
 
 # --- state ------------------------------------------------------------------------------
 
+DAY_MS = 86_400_000
 OPEN, PENDING, PAID, LAPSED = "open", "pending", "paid", "lapsed"
 
 # How far a refund or a dispute has come; what is not listed has just begun.
@@ -119,7 +124,10 @@ def _place(claim: Claim) -> tuple[int, str, int]:
 
 
 class PurchaseState(Struct):
-    """refunded: the highest sum that the charge told; paid, refunded: minor units."""
+    """refunded: the highest sum that the charge told; paid, refunded: minor units.
+
+    expires: epoch milliseconds, of the credits that were granted.
+    """
 
     opened: CheckoutOpened | None = None
     status: str = OPEN
@@ -129,6 +137,7 @@ class PurchaseState(Struct):
     refunds: dict[str, Claim] = {}
     disputes: dict[str, Claim] = {}
     questions: list[str] = []
+    expires: int | None = None
 
     @property
     def agreed(self) -> CheckoutOpened:
@@ -169,6 +178,7 @@ def evolve(state: PurchaseState, event: Event) -> PurchaseState:
             state.status, state.payment_id = PENDING, event.payment_id
         case PurchasePaid():
             state.status, state.payment_id, state.paid = PAID, event.payment_id, event.amount
+            state.expires = event.expires
         case PurchaseLapsed():
             state.status = LAPSED
         case ChargeRefunded():
@@ -220,11 +230,16 @@ def pending(state: PurchaseState, payment: Payment) -> list[Event]:
     return _unless_doubted(state, payment, PurchasePending(payment.payment_id))
 
 
-def pay(state: PurchaseState, payment: Payment, grant_id: str) -> list[Event]:
-    """The money is there: once. What is not what was agreed is put on record and grants nothing."""
+def pay(state: PurchaseState, payment: Payment, grant_id: str, now: int) -> list[Event]:
+    """The money is there: once. What is not what was agreed is put on record and grants nothing.
+
+    now: epoch milliseconds, from which the credits last as long as was agreed.
+    """
     if state.status == PAID:
         return []
-    paid = PurchasePaid(payment.payment_id, payment.amount, payment.currency, grant_id)
+    days = state.agreed.expires_days
+    expires = now + days * DAY_MS if days else None
+    paid = PurchasePaid(payment.payment_id, payment.amount, payment.currency, grant_id, expires)
     return _unless_doubted(state, payment, paid)
 
 

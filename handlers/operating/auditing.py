@@ -39,7 +39,7 @@ class Readable(History, Protocol):
 
 
 class Audit:
-    """One pass over a store. chained: see ``Walk``; else only accounts and purchases are read.
+    """One pass over a store. thorough: see ``Walk``; else only accounts and purchases are read.
 
     stopped: ends other waits of the work when it ends early.
     """
@@ -48,14 +48,14 @@ class Audit:
         self,
         history: Readable,
         *,
-        chained: bool,
+        thorough: bool,
         segments: int = SEGMENTS,
         workers: int = WORKERS,
         heard: Heard = lambda _: None,
         stopped: Callable[[], object] = lambda: None,
     ) -> None:
         self._history = history
-        self._chained = chained
+        self._thorough = thorough
         self._segments = segments
         self._crew = Crew(workers, stopped=stopped)
         self._heard = heard
@@ -88,7 +88,7 @@ class Audit:
         found, halves, counter, told = Walked(), Halves(), Counter(), 0
         commits = counter.counted(self._history.scan(number, self._segments))
         for stream, own in groupby(commits, key=lambda commit: commit.stream):
-            if self._chained or stream.startswith(_MONEY):
+            if self._thorough or stream.startswith(_MONEY):
                 walked = self._walk(stream, own, halves)
                 if walked.findings:
                     walked = self._walk(stream, self._history.read(stream), halves)
@@ -113,10 +113,10 @@ class Audit:
     def _walk(
         self, stream: str, commits: Iterable[Commit], halves: Halves, since: int = 0
     ) -> Walked:
-        walk = Walk(stream, chained=self._chained, since=since)
+        walk = Walk(stream, thorough=self._thorough, since=since)
         found = walk.run(commits)
         halves.passed(stream, walk.last)
-        halves.name(p for p in walk.peers if self._chained or p.stream.startswith(_MONEY))
+        halves.name(p for p in walk.peers if self._thorough or p.stream.startswith(_MONEY))
         return found
 
     def _hear(self, commits: int) -> None:

@@ -130,7 +130,7 @@ def _of_paid(
             return []
         what = f"{told} paid for {sold} credits at Stripe, {paid} for {here.agreed.credits} here"
         return [_finding(purchase_id, here, AMOUNT_DIFFERS, what)]
-    events = purchase.pay(here, command.payment, "")
+    events = purchase.pay(here, command.payment, "", 0)
     if any(isinstance(event, PurchasePaid) for event in events):
         what = f"{told} paid in {session.id}, nothing granted"
         return [_finding(purchase_id, here, NOT_GRANTED, what, command)]

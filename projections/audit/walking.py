@@ -66,16 +66,17 @@ class Walked(Struct):
 
 
 class Walk:
-    """One stream. chained: verify its chain, its peers and its snapshots, else only the sums.
+    """One stream. thorough: also its peers and its snapshots, beside its chain and the sums.
 
     since: what stands up to this version was reported before; the sums are of what came after.
     last: the version that the walk came to; peers: what its commits name.
     """
 
-    def __init__(self, stream: str, *, chained: bool = True, since: int = 0) -> None:
+    def __init__(self, stream: str, *, thorough: bool = True, since: int = 0) -> None:
         self._stream = stream
         self._since = since
-        self._chain = Chain() if chained else None
+        self._chain = Chain()
+        self._thorough = thorough
         self._found = Walked()
         self._aggregate: Aggregate[Any] | None = None
         self._state: Any = None
@@ -100,12 +101,11 @@ class Walk:
         for commit in commits:
             if since and self._before is None and commit.first > since:
                 self._before = self._totals()
-            if chain:
-                try:
-                    body = chain.follow(commit)
-                except HistoryBroken as error:
-                    body = commit.body()
-                    self._tell(commit.first, CHAIN, _reason(error))
+            try:
+                body = chain.follow(commit)
+            except HistoryBroken as error:
+                body = commit.body()
+                self._tell(commit.first, CHAIN, _reason(error))
             if self._aggregate:
                 self._fold(self._aggregate, commit)
             if commit.first > since:
@@ -113,7 +113,7 @@ class Walk:
                 found.events += commit.last - commit.first + 1
                 if commit.peers:
                     self.peers += commit.peers
-                    if chain:
+                    if self._thorough:
                         found.pairs.say(commit, body)
             self.last = commit.last
         self._end()
@@ -121,6 +121,9 @@ class Walk:
 
     def _fold(self, aggregate: Aggregate[Any], commit: Commit) -> None:
         version = commit.first
+        if version < 1:
+            # The library's streams may begin at 0, ours never do.
+            self._tell(version, CHAIN, "a stream of ours begins at version 1")
         try:
             events = aggregate.decode(commit.events)  # type: ignore[arg-type]  # ours are JSON
             if self._tally:
@@ -143,7 +146,7 @@ class Walk:
             self._tell(version, kind, f"{what} before it ({type(error).__name__}: {error})")
             self._aggregate = None
             return
-        if commit.snapshot is not None and self._chain:
+        if commit.snapshot is not None and self._thorough:
             self._compare(aggregate, commit, commit.snapshot)
 
     def _book(self, tally: AccountTally, event: Event, version: int, commit: Commit) -> None:
@@ -193,7 +196,7 @@ class Walk:
             self._found.totals.add(self._before, -1)
 
     def _tell(self, version: int, kind: str, what: str) -> None:
-        if version > self._since and len(self._found.findings) < MOST_FINDINGS:
+        if (version > self._since or version < 1) and len(self._found.findings) < MOST_FINDINGS:
             self._found.findings.append(Finding(self._stream, version, kind, what))
 
 

@@ -33,7 +33,7 @@ def told(messages: list[Message]) -> PurchaseState:
 
 
 def paid() -> Message:
-    return lambda state: purchase.pay(state, PAYMENT, "grt")
+    return lambda state: purchase.pay(state, PAYMENT, "grt", 0)
 
 
 def charge(refunded: int) -> Message:
@@ -133,12 +133,12 @@ def test_a_payment_that_is_not_what_was_agreed_is_questioned_once_and_grants_not
     payment: Payment,
 ) -> None:
     state = opened()
-    (question,) = purchase.pay(state, payment, "grt")
+    (question,) = purchase.pay(state, payment, "grt", 0)
     assert isinstance(question, purchase.PurchaseQuestioned)
     state = PURCHASE.fold([question], state)
-    assert purchase.pay(state, payment, "grt") == []
+    assert purchase.pay(state, payment, "grt", 0) == []
     assert purchase.pending(state, payment) == []
-    assert len(purchase.pay(state, PAYMENT, "grt")) == 1
+    assert len(purchase.pay(state, PAYMENT, "grt", 0)) == 1
 
 
 def test_money_that_comes_after_all_counts() -> None:
@@ -149,6 +149,13 @@ def test_money_that_comes_after_all_counts() -> None:
 
 def test_the_end_of_another_page_says_nothing_of_the_purchase() -> None:
     assert purchase.lapse(opened(), "cs_abandoned", "expired") == []
+
+
+def test_credits_last_as_long_as_was_agreed_from_the_payment_on() -> None:
+    agreed = CheckoutOpened("u", "pur_1", "cs_1", "hour", 1000, 300, "eur", expires_days=2)
+    (paid_event,) = purchase.pay(PURCHASE.fold([agreed]), PAYMENT, "grt", 1_000)
+    assert isinstance(paid_event, purchase.PurchasePaid)
+    assert paid_event.expires == 1_000 + 2 * 86_400_000
 
 
 def test_one_key_buys_one_thing() -> None:

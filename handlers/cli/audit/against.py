@@ -65,12 +65,16 @@ def against_digest(
     streams: only these; all of them where there are none. Raises NotFound for a digest that is
     named and is not there.
     """
-    from infra.digests import scan_heads
+    from infra.digests import chain, scan_heads
 
     if name == "none":
         return Covered(None, None, 0, "not compared, as asked (--digest none)"), []
+    earlier = 0
     try:
         opened = open_digest(parts, name, keys(parts, trusted), data)
+        if name is None and not streams:
+            whole = chain(opened.name, opened.envelope, parts.digests, keys(parts, trusted))
+            earlier = sum(1 for _ in whole) - 1
     except (NotFound, Invalid) as error:
         if name is not None:
             raise
@@ -89,6 +93,8 @@ def against_digest(
         if each.what in _LOST  # what breaks a chain is told already
     ]
     covered = f"all that it says of {counted(len(expected), 'stream')} still stands"
+    if earlier:
+        covered += f"; {counted(earlier, 'digest')} before it, each the one that the next names"
     newer = len({head.stream for head in scanned.heads} - expected.keys())
     if newer:
         covered += f"; not compared, being newer: {counted(newer, 'stream')}"

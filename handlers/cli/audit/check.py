@@ -19,6 +19,7 @@ from handlers.cli.projections.known import cost, pace, paced
 from handlers.cli.reach import application, data_option, json_option
 from handlers.cli.statements import user_id_of
 from handlers.cli.words import counted
+from projections.audit.walking import CHAIN
 
 if TYPE_CHECKING:
     from handlers.cli.terminal import Display
@@ -92,7 +93,7 @@ def _run(
             raise NotFound(f"{user} has no credit account (looked for {stream}).")
     with scanning(display, history.estimate() if not users else len(users)) as heard:
         audit = Audit(
-            history, chained=False, segments=segments, workers=workers, heard=heard,
+            history, thorough=False, segments=segments, workers=workers, heard=heard,
             stopped=spending.release,
         )  # fmt: skip
         if users:
@@ -116,6 +117,8 @@ def _tell(done: Checked, display: Display) -> None:
     what = f"{done.events:,} events of {counted(totals.accounts, 'account')} and their purchases"
     display.fact("Checked", f"{what} in {terminal.duration(done.seconds)}")
     display.fact("Cost", cost(done.units))
+    if not any(finding.kind == CHAIN for finding in done.findings):
+        display.fact("Chain", "nobody changed a commit of an account or a purchase")
     if not done.findings:
         display.fact("Result", "every credit is accounted for, at every version", "green")
         return

@@ -101,7 +101,7 @@ def _run(
     began = time.monotonic()
     with scanning(display, history.estimate() if not streams else len(streams)) as heard:
         audit = Audit(
-            history, chained=True, segments=segments, workers=workers, heard=heard,
+            history, thorough=True, segments=segments, workers=workers, heard=heard,
             stopped=spending.release,
         )  # fmt: skip
         found = audit.these(streams) if streams else audit.everything()

@@ -55,8 +55,8 @@ class Live(MemoryStore):
             self.passing()
 
 
-def audited(store: Any, *, chained: bool = True) -> Walked:
-    return Audit(store, chained=chained, segments=1, workers=1).everything()
+def audited(store: Any, *, thorough: bool = True) -> Walked:
+    return Audit(store, thorough=thorough, segments=1, workers=1).everything()
 
 
 def test_the_recorded_history_is_whole() -> None:
@@ -70,8 +70,8 @@ def test_the_recorded_history_is_whole() -> None:
     assert not found.unknown
 
 
-@pytest.mark.parametrize("chained", [True, False])
-def test_transactions_during_the_scan_are_taken_whole(chained: bool) -> None:
+@pytest.mark.parametrize("thorough", [True, False])
+def test_transactions_during_the_scan_are_taken_whole(thorough: bool) -> None:
     world = World(store=Live())
     store: Live = world.store
     for user in ("a", "u"):
@@ -88,15 +88,15 @@ def test_transactions_during_the_scan_are_taken_whole(chained: bool) -> None:
         lambda: buy(world, "last", "a"),
     ]
     store.passing = lambda: todo.pop(0)() if todo else None
-    found = audited(store, chained=chained)
+    found = audited(store, thorough=thorough)
     assert not todo
     assert found.findings == []
     assert disagreeing(found) == []
     assert found.totals.whole.off == 0
     store.passing = lambda: None
-    again = audited(store, chained=chained)
+    again = audited(store, thorough=thorough)
     assert disagreeing(again) == []
-    if chained:
+    if thorough:
         assert again.streams == len({commit.stream for commit in store.read_all()})
 
 
