@@ -118,7 +118,7 @@ def _tell(done: Checked, display: Display) -> None:
     display.fact("Checked", f"{what} in {terminal.duration(done.seconds)}")
     display.fact("Cost", cost(done.units))
     if not any(finding.kind == CHAIN for finding in done.findings):
-        display.fact("Chain", "nobody changed a commit of an account or a purchase")
+        display.fact("Chain", "each commit follows the one before it, and says what it said")
     if not done.findings:
         display.fact("Result", "every credit is accounted for, at every version", "green")
         return
