@@ -260,7 +260,7 @@ def test_sums_and_money(shell: Shell) -> None:
     assert "every credit is accounted for, at every version" in screen
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_account_of_twenty_thousand_events(shell: Shell, application: Application) -> None:
     ledger.store_account(application.store, "usr_long", 20_000)
     told = shell("audit", "replay", "usr_long", "--json").data

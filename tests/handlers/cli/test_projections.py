@@ -62,7 +62,7 @@ def test_the_list_says_what_is_live_and_what_to_do(
 ) -> None:
     listed = shell("projections", "list")
     assert listed.code == 0
-    assert f"jobs       v{JOBS_VIEW.version}  jobs@1" in listed.out
+    assert f"jobs         v{JOBS_VIEW.version}  jobs@1" in listed.out
     assert "The projector does not answer" in listed.out
     deploy(monkeypatch)
     changed = shell("projections", "list")
@@ -248,7 +248,7 @@ def test_a_sample_says_how_much_it_was(shell: Shell) -> None:
 
 def test_wrong_names_and_paces_are_refused(shell: Shell) -> None:
     wrong = shell("projections", "rebuild", "nosuch")
-    assert (wrong.code, "there are jobs, credits, library, usage" in wrong.err) == (2, True)
+    assert (wrong.code, "there are jobs, credits, library, purchases, usage" in wrong.err) == (2, True)
     pace = shell("projections", "rebuild", "jobs", "--throttle", "fast")
     assert (pace.code, "write 500,200" in pace.err) == (2, True)
 
