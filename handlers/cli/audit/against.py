@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from domain.commit import Commit
 from domain.errors import HistoryBroken, Invalid, NotFound
-from handlers.cli.audit.known import keys, open_digest, take_one
+from handlers.cli.audit.known import Opened, keys, open_digest, take_one
 from handlers.cli.words import counted
 from projections.audit.walking import DIGEST, Finding
 from projections.ports import History
@@ -65,16 +65,12 @@ def against_digest(
     streams: only these; all of them where there are none. Raises NotFound for a digest that is
     named and is not there.
     """
-    from infra.digests import chain, scan_heads
+    from infra.digests import scan_heads
 
     if name == "none":
         return Covered(None, None, 0, "not compared, as asked (--digest none)"), []
-    earlier = 0
     try:
         opened = open_digest(parts, name, keys(parts, trusted), data)
-        if name is None and not streams:
-            whole = chain(opened.name, opened.envelope, parts.digests, keys(parts, trusted))
-            earlier = sum(1 for _ in whole) - 1
     except (NotFound, Invalid) as error:
         if name is not None:
             raise
@@ -82,12 +78,16 @@ def against_digest(
     except HistoryBroken as error:
         broken = Finding(name or "digests", 0, DIGEST, str(error))
         return Covered(name or "the newest digest", None, 0, "it cannot be trusted"), [broken]
+    lost: list[Finding] = []
+    earlier = 0
+    if name is None and not streams:
+        earlier, lost = _before(parts, opened, keys(parts, trusted))
     expected = {head.stream: head for head in opened.heads}
     if streams:
         expected = {each: expected[each] for each in streams if each in expected}
         history = _Some(history, streams)
     scanned = scan_heads(history, expected, progress=heard)
-    lost = [
+    lost += [
         Finding(each.stream, each.version, DIGEST, _LOST[each.what])
         for each in scanned.findings
         if each.what in _LOST  # what breaks a chain is told already
@@ -99,6 +99,21 @@ def against_digest(
     if newer:
         covered += f"; not compared, being newer: {counted(newer, 'stream')}"
     return Covered(opened.name, opened.digest.taken_at, len(expected), covered), lost
+
+
+def _before(
+    parts: Application, opened: Opened, trusted: Sequence[bytes]
+) -> tuple[int, list[Finding]]:
+    """How many digests lead up to that one, and what is wrong with them."""
+    from infra.digests import chain
+
+    count = -1  # the first is this one itself
+    try:
+        for _ in chain(opened.name, opened.envelope, parts.digests, trusted):
+            count += 1
+    except (NotFound, HistoryBroken) as error:
+        return count, [Finding("digests", 0, DIGEST, str(error))]
+    return count, []
 
 
 _LOST = {

@@ -164,6 +164,24 @@ def test_a_cut_off_tail_shows_against_the_digest(shell: Shell, application: Appl
     assert shell("audit", "verify", "--digest", "digests/no-such", "--json").code != 0
 
 
+def test_the_digests_before_the_newest_one_are_followed(
+    shell: Shell, application: Application
+) -> None:
+    first = shell("audit", "digest", "--json").data["name"]
+    assert shell("audit", "digest").code == 0
+    whole = shell("audit", "verify")
+    assert "1 digest before it, each the one that the next names" in " ".join(whole.out.split())
+    s3, bucket = application.client("s3"), application.settings.audit_bucket
+    for version in s3.list_object_versions(Bucket=bucket, Prefix=first)["Versions"]:
+        s3.delete_object(
+            Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"],
+            BypassGovernanceRetention=True,
+        )  # fmt: skip
+    done = shell("audit", "verify", "--json")
+    assert (done.code, found(done)) == (1, [("digests", 0, "digest")])
+    assert first in done.data["findings"][0]["what"]
+
+
 def test_an_event_that_breaks_the_law_is_named(shell: Shell, application: Application) -> None:
     forged = add(
         application, [CreditsReserved("usr_0", "job_x", 100, (Draw(first_grant(application), 50),))]
