@@ -273,7 +273,8 @@ def test_a_generation_that_is_live_again_is_healed(
 def test_the_night_heals_every_generation_that_is_written(
     application: Application, healing: Healing
 ) -> None:
-    update(application.operating, CREDITS_VIEW, lambda c: begin(c, CREDITS_VIEW.version, "somebody", 0, 4))
+    version_now = CREDITS_VIEW.version
+    update(application.operating, CREDITS_VIEW, lambda c: begin(c, version_now, "somebody", 0, 4))
     sign_up(application, "ann")
     healing.heal()
     assert (version(application, "ann", 1), version(application, "ann", 2)) == (1, 1)
