@@ -50,10 +50,9 @@ class Ledger:
         wrong = _TAKES[type(event)](self, event)
         state = self.state
         accounted = self.available + self.held + state.captured + state.expired + state.revoked
-        if state.granted + state.debt == accounted:
-            self.off = 0
-            return wrong
         self.off = state.granted + state.debt - accounted
+        if not self.off:
+            return wrong
         law = f"the law does not hold, by {self.off:+d}: {self.law()}"
         return f"{wrong}; {law}" if wrong else law
 

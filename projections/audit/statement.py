@@ -68,9 +68,8 @@ def statement(commits: Iterable[Commit], at: int) -> Statement:
 
     Raises HistoryBroken where the chain does not hold, or an event cannot be folded.
     """
-    ledger, entries = Ledger(), list[Entry]()
-    for entry in walked(commits, ledger):
-        entries.append(entry)
+    ledger = Ledger()
+    entries = list(walked(commits, ledger))
     wrong = [(e.version, e.wrong) for e in entries if e.wrong]
     if entries and not wrong and (unsettled := ledger.settled()):
         wrong.append((entries[-1].version, unsettled))
