@@ -15,7 +15,7 @@ from domain.credits import MAX_AMOUNT
 from domain.errors import NotFound
 from domain.pricing import Quoted
 from handlers.api.job_renderings import Job, render, reported
-from handlers.api.library import own_stream
+from handlers.api.listing import listed
 from handlers.api.openapi import LOCATION, problems
 from handlers.api.paging import Cursor, Limit, MinVersion
 from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
@@ -31,7 +31,7 @@ from handlers.api.revalidation import (
 from handlers.api.service import Api, Service
 from projections import JOBS_VIEW
 from projections.jobs import JobView
-from projections.query import Versioned, folded, with_own_write
+from projections.query import Versioned, folded
 
 Name = Annotated[str, Rule(min_length=1, max_length=64)]
 
@@ -159,10 +159,7 @@ async def list_jobs(
     """Jobs, newest first, without URLs: GET a job for those. With a command's stream and
     version, that write is in the list.
     """
-    page = await service.run(service.page, JOBS_VIEW, request.user, limit, cursor)
-    if stream is not None and cursor is None:
-        job_id = own_stream("job", "job", stream)
-        page = with_own_write(page, await _own(service, request.user, job_id, min_version))
+    page = await listed(service, JOBS_VIEW, request.user, limit, cursor, stream, min_version)
     jobs = await service.run(lambda: [render(service, item, links=False) for item in page.items])
     return answered(request, JobPage(jobs, page.cursor))
 

@@ -6,7 +6,7 @@ from litestar import Response, Router, get
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
-from domain.errors import Invalid
+from handlers.api.listing import listed
 from handlers.api.openapi import problems
 from handlers.api.paging import Cursor, Limit, MinVersion
 from handlers.api.renderings import (
@@ -22,7 +22,7 @@ from handlers.api.revalidation import NOT_MODIFIED, answered
 from handlers.api.service import Api, Service
 from projections import LIBRARY_VIEW
 from projections.library import AssetView
-from projections.query import Versioned, with_own_write
+from projections.query import Versioned
 
 
 class Asset(Struct, frozen=True, kw_only=True):
@@ -66,11 +66,7 @@ async def list_assets(
     min_version: MinVersion = 1,
 ) -> Response[AssetPage]:
     """Uploads, newest first. With a command's stream and version, that write is in the list."""
-    page = await service.run(service.page, LIBRARY_VIEW, request.user, limit, cursor)
-    if stream is not None and cursor is None:
-        asset_id = own_stream("asset", "ast", stream)
-        written = await _own(service, request.user, asset_id, min_version)
-        page = with_own_write(page, written)
+    page = await listed(service, LIBRARY_VIEW, request.user, limit, cursor, stream, min_version)
     return answered(request, AssetPage([_render(item) for item in page.items], page.cursor))
 
 
@@ -88,17 +84,6 @@ async def show_asset(
     known_id("ast", asset_id)
     found = await _own(service, request.user, asset_id, min_version)
     return answered(request, _render(found))
-
-
-def own_stream(category: str, prefix: str, stream: str) -> str:
-    """The id in a stream's name. Raises Invalid for a stream of another kind."""
-    kind, _, identity = stream.partition("-")
-    if kind != category:
-        raise Invalid(
-            f"This list is made of {category} streams.",
-            errors=[{"parameter": "stream", "detail": f"Expected {category}-<id>."}],
-        )
-    return known_id(prefix, identity)
 
 
 async def _own(

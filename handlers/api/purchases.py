@@ -10,7 +10,7 @@ from msgspec import Meta as Rule
 from msgspec import Struct
 
 from domain.purchase import LAPSED, OPEN, PAID, PENDING
-from handlers.api.library import own_stream
+from handlers.api.listing import listed
 from handlers.api.openapi import problems
 from handlers.api.paging import Cursor, Limit, MinVersion
 from handlers.api.renderings import Moment, moment, moment_or_none
@@ -19,7 +19,7 @@ from handlers.api.revalidation import NOT_MODIFIED, answered
 from handlers.api.service import Api, Service
 from projections import PURCHASES_VIEW
 from projections.purchases import PurchaseView
-from projections.query import Versioned, with_own_write
+from projections.query import Versioned
 
 PurchaseStatus = Annotated[str, Rule(extra_json_schema={"enum": [OPEN, PENDING, PAID, LAPSED]})]
 
@@ -74,10 +74,7 @@ async def list_purchases(
     min_version: MinVersion = 1,
 ) -> Response[PurchasePage]:
     """Purchases, newest first. With a command's stream and version, that write is in the list."""
-    page = await service.run(service.page, PURCHASES_VIEW, request.user, limit, cursor)
-    if stream is not None and cursor is None:
-        purchase_id = own_stream("purchase", "pur", stream)
-        page = with_own_write(page, await _own(service, request.user, purchase_id, min_version))
+    page = await listed(service, PURCHASES_VIEW, request.user, limit, cursor, stream, min_version)
     return answered(request, PurchasePage([_render(item) for item in page.items], page.cursor))
 
 
