@@ -31,7 +31,10 @@ class Moment(click.ParamType[int]):
         try:
             return parse(text, time.time_ns() // 1_000_000)
         except ValueError:
-            self.fail(f"{value!r} is no time; write {FORMATS}.", param, ctx)
+            formats = (
+                FORMATS.replace("the end of that day", "its beginning") if self._begins else FORMATS
+            )
+            self.fail(f"{value!r} is no time; write {formats}.", param, ctx)
 
 
 as_of_option = click.option(

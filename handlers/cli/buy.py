@@ -52,6 +52,8 @@ def command(
     with Api(api_url(api, data), email) as client:
         packs = client.get("/v1/packs", PackList).items
         if pack is None:
+            if pay or no_wait:
+                raise BadInput("Name the pack to buy; `buy` alone shows what is sold.")
             _show(client, packs, as_json, display, whose(api, email, data))
             return
         _check(pack, packs)
@@ -90,7 +92,7 @@ def _show(
     table.draw(display.console)
     display.blank()
     owed = f", {balance.debt} owed" if balance.debt else ""
-    display.fact("You have", f"{counted(balance.available, 'credit')}{owed}")
+    display.fact("You have", f"{counted(balance.available, 'credit')}{owed} ({client.email})")
     display.fact("Buy", command_line("buy", packs[0].name, **who))
 
 

@@ -44,7 +44,8 @@ def reconcile(since: int | None, repair: bool, as_json: bool, data: Path) -> int
     """Compare what Stripe lists with our purchases, in both directions.
 
     Finds what was paid and not granted, granted and not paid, and refunds and disputes that we
-    have not heard of. Exit code 1 when something differs, unless --repair put all of it right.
+    have not heard of. What the accounts made of it is for `audit check`. Exit code 1
+    when something differs, unless --repair put all of it right.
     """
     from handlers.paying.reconciling import reconcile as compare
 

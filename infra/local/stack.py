@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from domain import packs
 from infra.bootstrap import Application
 from infra.event_store import replay
 from infra.local.access import CloudAccess
@@ -34,6 +35,7 @@ from infra.local.signals import StopSignals
 from infra.local.stripe import component as payments
 from infra.local.stripe.component import StandIn
 from infra.local.supervisor import Component, Ended, Supervisor, to_stderr
+from infra.payments.configuration import configured
 from infra.settings import ADMIN_EMAILS, Settings, from_environment, to_environment
 from projections.leveling import level
 
@@ -48,6 +50,7 @@ _POLL_SECONDS = 1
 _VISIBILITY_SECONDS = 20
 _STALE_SECONDS = 10
 _READY_SECONDS = 60.0
+_RETURN_URL = "SPLITSOUND_CHECKOUT_RETURN_URL"
 # A page under development on this machine, and none of the web's.
 _ALLOWED_ORIGINS = "http://localhost:*,http://127.0.0.1:*"
 
@@ -164,7 +167,8 @@ class LocalStack:
         self.payments = None
         if not tuning.get("SPLITSOUND_STRIPE_API_KEY"):
             self.payments = StandIn.on(self.data)
-            tuning.update(self.payments.settings())
+            back = {name: tuning[name] for name in (_RETURN_URL,) if tuning.get(name)}
+            tuning.update(self.payments.settings() | back)
 
     def _variables(
         self,
@@ -181,6 +185,9 @@ class LocalStack:
         }
         named = {f"SPLITSOUND_{name.upper()}": str(value) for name, value in parts.items()}
         settings: Settings = from_environment({**tuning, **named})
+        # Better said once here than by an API that is started again and again.
+        configured(settings)
+        packs.parse(settings.credit_packs)
         own = {"SPLITSOUND_API_HOST": HOST, "SPLITSOUND_API_PORT": str(port)}
         return {**cloud, **to_environment(settings), **own}
 

@@ -208,8 +208,17 @@ def _lies(told: Any, state: Any) -> str:
     """The fields in which a snapshot differs from the events."""
     names = state.__struct_fields__
     differ = [name for name in names if getattr(told, name) != getattr(state, name)]
-    said = ((name, _short(getattr(told, name)), _short(getattr(state, name))) for name in differ)
+    values = ((name, *_unlike(getattr(told, name), getattr(state, name))) for name in differ)
+    said = ((name, _short(lie), _short(truth)) for name, lie, truth in values)
     return ", ".join(f"{name} is {lie} in it, {truth} by the events" for name, lie, truth in said)
+
+
+def _unlike(told: Any, state: Any) -> tuple[Any, Any]:
+    """Of two dictionaries only what is not alike."""
+    if not isinstance(told, dict) or not isinstance(state, dict):
+        return told, state
+    names = [n for n in told.keys() | state.keys() if told.get(n) != state.get(n)]
+    return {n: told.get(n) for n in names}, {n: state.get(n) for n in names}
 
 
 def _short(value: object) -> str:

@@ -45,7 +45,7 @@ def draw_credits(totals: Totals, console: Console) -> None:
     hanging(console, "", f"{law}: {adds_up}", 0, "dim" if _adds_up(totals) else "bold red")
     owed = f"open debt of all accounts: {totals.debt}"
     if whole.settled:
-        owed += f" (settled so far: {whole.settled})"
+        owed += f" (settled so far: {whole.settled:,})"
     hanging(console, "", owed, 0, "yellow" if totals.debt else "dim")
 
 

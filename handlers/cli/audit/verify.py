@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import Struct
 
+from domain.credits import CREDITS
 from domain.errors import NotFound
 from handlers.cli import terminal
 from handlers.cli.audit import sums
@@ -17,6 +18,7 @@ from handlers.cli.audit.known import scanning, trust_option
 from handlers.cli.outcome import FAILED
 from handlers.cli.projections.known import cost, pace, paced
 from handlers.cli.reach import application, data_option, json_option
+from handlers.cli.statements import user_id_of
 from handlers.cli.words import counted
 from handlers.history import stream_name
 
@@ -68,16 +70,23 @@ def verify(
     stream may have lost or changed what the newest signed digest says of it. A break does not end
     the work: all findings are listed, with stream and version. Exit code 1 when there is one.
 
-    STREAM is job-..., credits-..., purchase-...; a job's, asset's or user's id names its own.
+    STREAM is job-..., credits-..., purchase-...; a job's, asset's or purchase's id names its own, a
+    user's id or e-mail address the account.
     """
     parts, display = application(data), terminal.display(as_json)
-    wanted = tuple(stream_name(each) for each in streams)
+    wanted = tuple(_stream(parts, each) for each in streams)
     done = _run(parts, wanted, name, trusted, pace(throttle), segments, workers, display, data)
     if as_json:
         terminal.emit(_document(done))
     else:
         _tell(done, display)
     return FAILED if done.findings else 0
+
+
+def _stream(parts: Application, text: str) -> str:
+    if text.startswith("usr_") or "@" in text:
+        return CREDITS.stream(user_id_of(parts, text))
+    return stream_name(text)
 
 
 def _run(

@@ -46,7 +46,10 @@ class StandIn(Struct, frozen=True):
         return f"http://{HOST}:{self.port}"
 
     def settings(self) -> dict[str, str]:
-        """What makes the components sell through it. Makes its secrets where there are none."""
+        """What makes the components sell through it. Makes its secrets where there are none.
+
+        The page to come back to is its own; a front end under development names another.
+        """
         secrets = Secrets.of(self.data / "keys")
         return {
             "SPLITSOUND_STRIPE_API_KEY": secrets.api_key,

@@ -51,7 +51,7 @@ def page(title: str, body: str, *, status: int = 200, reload: int = 0) -> Respon
     return Response(
         _shell().substitute(title=escape(title), body=body, head=head),
         status_code=status,
-        media_type="text/html; charset=utf-8",
+        media_type="text/html",
         headers={
             "Content-Security-Policy": _policy(),
             # Not no-referrer: then a browser's own forms would come from nowhere.
