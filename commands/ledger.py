@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from commands.dispatch import Command, Context, Position, handles
+from commands.repetition import committed, reused
 from domain import credits
 from domain.aggregate import Event
 from domain.commit import Append, Loaded, Meta
 from domain.credits import CREDITS, CreditsGranted, CreditsRevoked, CreditState
-from domain.errors import Invalid, KeyReused, NotFound
+from domain.errors import Invalid, NotFound
 from domain.ids import derived
 from domain.reasons import stated
 
 ADJUSTMENT, PROMOTION = "adjustment", "promotion"
-# So many commits back a repeated adjustment is looked for.
-REMEMBERED_COMMITS = 64
 
 
 class AdjustCredits(Command, frozen=True):
@@ -73,13 +70,10 @@ def _repeated(
     context: Context, account: Loaded[CreditState], meta: Meta, wanted: tuple[int, str, str]
 ) -> bool:
     """Whether this command stands there already. Raises KeyReused where it said otherwise."""
-    for commit in islice(context.store.newest_first(account.tip.stream), REMEMBERED_COMMITS):
-        if commit.cmd == meta.cmd:
-            said = [_movement(event) for event in CREDITS.decode(str(commit.events))]
-            if wanted in said:
-                return True
-            raise KeyReused("This Idempotency-Key came with another request; send a new key.")
-    return False
+    said = [_movement(event) for event in committed(context, account, meta)]
+    if said and wanted not in said:
+        raise reused()
+    return bool(said)
 
 
 def _movement(event: Event) -> tuple[int, str, str]:

@@ -7,18 +7,17 @@ nothing once more, whatever has happened since (a job that was requeued may have
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any
 
 from commands.dispatch import Command, Context, Position, handles
-from commands.ledger import REMEMBERED_COMMITS, account_of, moment
+from commands.ledger import account_of, moment
+from commands.repetition import committed, reused
 from commands.separations import end_releasing, load_job
 from domain import controls, credits, job
 from domain.aggregate import Event
 from domain.commit import Append, Loaded, Meta
 from domain.controls import CONTROLS, ControlsState
 from domain.credits import CreditsGranted
-from domain.errors import KeyReused
 from domain.ids import derived
 from domain.reasons import stated
 
@@ -146,12 +145,8 @@ def _repeated(
     context: Context, loaded: Loaded[Any], meta: Meta, event: type[Event], **said: object
 ) -> bool:
     """Whether this very command stands in the stream. Raises KeyReused where it said otherwise."""
-    if not loaded.version:
-        return False
-    for commit in islice(context.store.newest_first(loaded.tip.stream), REMEMBERED_COMMITS):
-        if commit.cmd == meta.cmd:
-            (earlier,) = loaded.aggregate.decode(str(commit.events))
-            if isinstance(earlier, event) and all(getattr(earlier, k) == said[k] for k in said):
-                return True
-            raise KeyReused("This Idempotency-Key came with another request; send a new key.")
+    for earlier in committed(context, loaded, meta):
+        if isinstance(earlier, event) and all(getattr(earlier, k) == said[k] for k in said):
+            return True
+        raise reused()
     return False

@@ -161,7 +161,7 @@ class NotEnoughCredits(SplitSoundError):
         owed = f", and {debt} are owed for a payment that was taken back" if debt else ""
         super().__init__(
             f"This costs {required} credits and {available} are available{owed}. "
-            f"Buy {missing} or more; a shorter song or a cheaper model costs less.",
+            "A shorter song or a cheaper model costs less.",
             required=required,
             available=available,
             debt=debt,

@@ -32,10 +32,9 @@ class Money(Struct, frozen=True):
         return f"{'-' if self.amount < 0 else ''}{whole}{fraction} {self.currency.upper()}"
 
 
-def price(amount: object, currency: object) -> Money:
-    """A price that somebody can pay. Raises Invalid unless it is 1..99,999,999 minor units."""
-    if not isinstance(amount, int) or isinstance(amount, bool) or not 0 < amount < 10**8:
-        raise Invalid(f"A price is 1 to 99999999 minor units of its currency, not {amount!r}.")
-    if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
-        raise Invalid(f"A currency is three lower case letters (eur), not {currency!r}.")
-    return Money(amount, currency)
+def require_price(money: Money) -> None:
+    """Raises Invalid unless somebody can pay it: 1..99,999,999 minor units of a currency."""
+    if not 0 < money.amount < 10**8:
+        raise Invalid(f"A price is 1 to 99999999 minor units of its currency, not {money.amount}.")
+    if not _CURRENCY.fullmatch(money.currency):
+        raise Invalid(f"A currency is three lower case letters (eur), not {money.currency!r}.")

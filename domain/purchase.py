@@ -276,16 +276,19 @@ def after(state: PurchaseState, events: Sequence[Event]) -> PurchaseState:
     return PURCHASE.fold(events, deepcopy(state))
 
 
-def _unless_doubted(state: PurchaseState, payment: Payment, event: Event) -> list[Event]:
+def doubts(state: PurchaseState, payment: Payment) -> list[str]:
+    """How the payment is not what was agreed, in words; nothing where it is."""
     agreed = state.agreed
     compared = (
         ("the session", payment.session_id, agreed.session_id),
         ("the user", payment.user_id, agreed.user_id),
         ("the price", f"{payment.amount} {payment.currency}", f"{agreed.amount} {agreed.currency}"),
     )
-    doubts = [
-        f"{what} is {told}, agreed was {said}" for what, told, said in compared if told != said
-    ]
-    if not doubts:
+    return [f"{what} is {told}, agreed was {said}" for what, told, said in compared if told != said]
+
+
+def _unless_doubted(state: PurchaseState, payment: Payment, event: Event) -> list[Event]:
+    doubted = doubts(state, payment)
+    if not doubted:
         return [event]
-    return [PurchaseQuestioned(what) for what in doubts if what not in state.questions]
+    return [PurchaseQuestioned(what) for what in doubted if what not in state.questions]

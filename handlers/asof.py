@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 
 from domain.commit import Commit
+from infra.clock import stamp
 
 _AGO = re.compile(r"(\d{1,9})\s*([smhd])(?:\s+ago)?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -45,12 +46,6 @@ def _parsed(text: str, now: int) -> int:
     if _DATE.fullmatch(text):
         moment += timedelta(days=1, milliseconds=-1)
     return round(moment.timestamp() * 1000)
-
-
-def stamp(milliseconds: int) -> str:
-    """Epoch milliseconds as RFC 3339, ``2026-11-23T16:12:28.123Z``."""
-    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
-    return text.removesuffix("+00:00") + "Z"
 
 
 def upto(commits: Iterable[Commit], time: int | None) -> Iterable[Commit]:

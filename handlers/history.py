@@ -13,9 +13,10 @@ from domain import aggregates
 from domain.aggregate import Aggregate
 from domain.commit import Commit, Tip, verify_chain
 from domain.errors import NotFound
-from handlers.asof import stamp
+from infra.clock import stamp
 
-_CATEGORIES = {"job": "job", "ast": "asset", "usr": "user", "pur": "purchase"}
+CATEGORIES = {"job": "job", "ast": "asset", "usr": "user", "pur": "purchase"}
+"""Of the streams that are named for an id, by the id's prefix."""
 
 Stamp = Annotated[str, Rule(extra_json_schema={"format": "date-time"})]
 
@@ -42,7 +43,7 @@ class Told(Struct, frozen=True):
 def stream_name(text: str) -> str:
     """A stream's name; an id alone means its own stream (``job_1`` is ``job-job_1``)."""
     prefix = text.partition("_")[0]
-    return f"{_CATEGORIES[prefix]}-{text}" if prefix in _CATEGORIES else text
+    return f"{CATEGORIES[prefix]}-{text}" if prefix in CATEGORIES else text
 
 
 def intact(commits: Iterable[Commit]) -> Iterator[Commit]:

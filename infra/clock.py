@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime
 
 from domain import ids
+
+
+def stamp(milliseconds: int) -> str:
+    """Epoch milliseconds as RFC 3339, ``2026-11-23T16:12:28.123Z``."""
+    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00") + "Z"
 
 
 class SystemClock:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from domain.errors import Invalid
 from handlers.api.requests import known_id
 from handlers.api.service import Service
+from handlers.history import CATEGORIES
 from projections.projection import Projection, View
 from projections.query import Slice, with_own_write
 
-# The prefix of the ids in each category's streams.
-_PREFIXES = {"asset": "ast", "job": "job", "purchase": "pur"}
+_PREFIXES = {category: prefix for prefix, category in CATEGORIES.items()}
 
 
 async def listed(

@@ -168,15 +168,12 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[byte
 
 
 def _with_where_to_buy(error: NotEnoughCredits, sold: Packs) -> NotEnoughCredits:
-    told = error.extra
     if not sold:
-        error.detail = (
-            f"This costs {told['required']} credits and {told['available']} are available. "
-            "A shorter song or a cheaper model costs less."
-        )
         return error
-    pack = packs.covering(sold, told["missing"])
-    error.extra = {**told, "checkout": CHECKOUT, "packs": PACKS, "pack": pack}
+    missing = error.extra["missing"]
+    error.detail += f" Or buy {missing} or more."
+    pack = packs.covering(sold, missing)
+    error.extra |= {"checkout": CHECKOUT, "packs": PACKS, "pack": pack}
     return error
 
 

@@ -20,8 +20,9 @@ from handlers.api.openapi import problems
 from handlers.api.paging import Cursor
 from handlers.api.renderings import Moment, moment_or_none
 from handlers.api.service import Api, Service
-from handlers.asof import FORMATS, parse, stamp, upto
+from handlers.asof import FORMATS, parse, upto
 from handlers.history import StateThen, Told, intact, said, stream_name
+from infra.clock import stamp
 
 AsOf = Annotated[
     str | None, QueryParameter(max_length=64, description=f"As it stood then: {FORMATS}.")

@@ -9,7 +9,7 @@ from typing import Any
 from commands.ports import Clock
 from domain import credits
 from domain.aggregate import Event
-from domain.commit import Append, Commit, Meta
+from domain.commit import Append, Commit, Meta, verify_chain
 from domain.credits import CREDITS, CreditsGranted
 from domain.grants import BOUGHT
 from handlers.bench import Figure, fold_speed
@@ -40,6 +40,10 @@ def figures() -> list[Figure]:
         Figure(
             f"statement of {EVENTS:,} ledger events", milliseconds, "ms CPU", "<= 50",
             "chain, decode, fold, every balance and the law at every version",
+        ),
+        Figure(
+            "of which following the hash chain",
+            1000 * quickest(lambda: verify_chain(account), RUNS), "ms CPU",
         ),
         Figure(
             f"verify {events:,} events of jobs and accounts", per_second, "events/s", ">= 200,000",

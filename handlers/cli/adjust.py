@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from domain.credits import CREDITS, MAX_AMOUNT
-from handlers.asof import stamp
 from handlers.cli import terminal
 from handlers.cli.asof import Moment
 from handlers.cli.hands import give, reason_option
 from handlers.cli.outcome import BadInput
 from handlers.cli.reach import application, data_option, json_option, other_data
 from handlers.cli.words import command_line
+from infra.clock import stamp
 
 _WHOLE = re.compile(r"([+-]?)([0-9]+)")
 

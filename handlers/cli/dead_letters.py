@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import Struct
 
-from handlers.asof import stamp
 from handlers.cli import terminal
 from handlers.cli.events import render
 from handlers.cli.outcome import FAILED, BadInput
@@ -17,6 +16,7 @@ from handlers.cli.reach import application, data_option, json_option, other_data
 from handlers.cli.tables import GLUE, Table, hanging, write
 from handlers.cli.words import command_line, counted, safe
 from handlers.history import Told, said, stream_name
+from infra.clock import stamp
 
 if TYPE_CHECKING:
     from rich.console import Console

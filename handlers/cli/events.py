@@ -15,7 +15,7 @@ import msgspec
 
 from domain.commit import Commit
 from domain.errors import HistoryBroken, NotFound
-from handlers.asof import stamp, upto
+from handlers.asof import upto
 from handlers.cli import terminal
 from handlers.cli.asof import as_of_option
 from handlers.cli.outcome import BadInput
@@ -24,6 +24,7 @@ from handlers.cli.republish import republish
 from handlers.cli.tables import Table, hanging
 from handlers.cli.words import counted, named, safe
 from handlers.history import StateThen, intact, said, stream_name
+from infra.clock import stamp
 
 if TYPE_CHECKING:
     from rich.console import Console

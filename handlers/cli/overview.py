@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from handlers.asof import stamp
 from handlers.cli import switches, terminal
 from handlers.cli.projections import listing
 from handlers.cli.reach import other_data
 from handlers.cli.tables import GLUE, hanging
 from handlers.cli.terminal import Display
 from handlers.cli.words import command_line, counted
+from infra.clock import stamp
 
 if TYPE_CHECKING:
     from rich.console import Console

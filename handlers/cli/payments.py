@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from domain.money import Money
-from handlers.asof import stamp
 from handlers.cli import terminal
 from handlers.cli.asof import Moment
 from handlers.cli.outcome import FAILED
 from handlers.cli.reach import application, data_option, json_option, other_data
 from handlers.cli.tables import Table, hanging
 from handlers.cli.words import command_line, counted
+from infra.clock import stamp
 
 if TYPE_CHECKING:
     from handlers.cli.terminal import Display

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import Struct
 
-from handlers.asof import stamp
 from handlers.cli import terminal
 from handlers.cli.asof import Moment
 from handlers.cli.outcome import FAILED, BadInput, Interrupted
 from handlers.cli.reach import application, data_option, json_option, other_data
 from handlers.cli.words import command_line, counted
+from infra.clock import stamp
 
 if TYPE_CHECKING:
     from handlers.operating.republishing import Republished, Wanted

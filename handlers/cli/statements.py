@@ -11,11 +11,12 @@ import msgspec
 from domain.commit import Commit
 from domain.credits import CREDITS
 from domain.errors import HistoryBroken, NotFound
-from handlers.asof import stamp, upto
+from handlers.asof import upto
 from handlers.cli import terminal
 from handlers.cli.tables import GLUE, Table, hanging
 from handlers.cli.words import counted
 from handlers.history import intact
+from infra.clock import stamp
 from projections.audit.statement import Entry, Statement
 
 if TYPE_CHECKING:

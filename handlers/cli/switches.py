@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from handlers.asof import stamp
 from handlers.cli import terminal
 from handlers.cli.hands import actor, give, reason_option
 from handlers.cli.reach import application, data_option, json_option, other_data
 from handlers.cli.tables import GLUE, Table
 from handlers.cli.words import command_line
+from infra.clock import stamp
 
 if TYPE_CHECKING:
     from handlers.operating.holding import Held

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from handlers.asof import stamp
 from handlers.cli.speed import Speed, told
 from handlers.cli.tables import GLUE, hanging
 from handlers.cli.words import safe
+from infra.clock import stamp
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import csv
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +20,7 @@ from handlers.operating.exporting import (
     Manifest,
     Sealed,
 )
-from infra.digests.signers import fingerprint, holds
+from infra.digests.sealing import require_signed
 from projections.audit.rows import COLUMNS, LedgerRow, cells
 
 _CHUNK = 1 << 20
@@ -62,20 +60,11 @@ def _opened(folder: Path, trusted: Sequence[bytes]) -> Manifest:
     try:
         sealed = msgspec.json.decode(path.read_bytes(), type=Sealed)
         manifest = msgspec.json.decode(sealed.manifest, type=Manifest)
-        signature = base64.b64decode(sealed.signature, validate=True)
-    except (msgspec.DecodeError, binascii.Error, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HistoryBroken(f"{path} is damaged: {error}.") from error
     if manifest.format != FORMAT or set(manifest.files) != {LINES, TABLE}:
         raise HistoryBroken(f"{path} is of a kind that this version does not know.")
-    keys = {fingerprint(key): key for key in trusted}
-    key = keys.get(manifest.key)
-    if key is None:
-        raise HistoryBroken(
-            f"{path} was signed by another key, {manifest.key[:16]}. If that is the key from "
-            "before a change, name its public half with --trust-key."
-        )
-    if not holds(key, signature, sealed.manifest.encode()):
-        raise HistoryBroken(f"{path} was changed after it was signed: its signature is wrong.")
+    require_signed(str(path), sealed.manifest, sealed.signature, manifest.key, trusted)
     return manifest
 
 

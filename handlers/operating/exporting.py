@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import hashlib
 import io
@@ -18,8 +17,9 @@ from msgspec import Struct, field
 from domain.commit import Commit
 from domain.credits import CREDITS
 from domain.errors import Invalid
-from handlers.asof import stamp
 from handlers.operating.drafting import drafted
+from infra.clock import stamp
+from infra.digests.sealing import signature
 from infra.digests.signers import ALGORITHM, Signer, fingerprint
 from projections.audit.ledger import Ledger
 from projections.audit.rows import COLUMNS, LedgerRow, cells, row
@@ -141,8 +141,7 @@ def export(
 
 def _sealed(manifest: Manifest, signer: Signer) -> bytes:
     text = msgspec.json.encode(manifest)
-    signature = base64.b64encode(signer.sign(text)).decode()
-    sealed = Sealed(text.decode(), signature, signer.public_key.decode())
+    sealed = Sealed(text.decode(), signature(text, signer), signer.public_key.decode())
     return msgspec.json.format(msgspec.json.encode(sealed), indent=2) + b"\n"
 
 

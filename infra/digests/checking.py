@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,7 +11,8 @@ from domain import merkle
 from domain.errors import HistoryBroken
 from infra.digests.bucket import Source
 from infra.digests.document import FORMAT, Digest, Envelope, Head
-from infra.digests.signers import ALGORITHM, fingerprint, holds
+from infra.digests.sealing import require_signed
+from infra.digests.signers import ALGORITHM
 
 
 def opened(name: str, envelope: bytes, trusted: Sequence[bytes]) -> Digest:
@@ -24,25 +23,13 @@ def opened(name: str, envelope: bytes, trusted: Sequence[bytes]) -> Digest:
     try:
         sealed = msgspec.json.decode(envelope, type=Envelope)
         digest = msgspec.json.decode(sealed.digest, type=Digest)
-        signature = base64.b64decode(sealed.signature, validate=True)
-    except (msgspec.DecodeError, binascii.Error, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HistoryBroken(f"Digest {name} is damaged: {error}.") from error
     if digest.format != FORMAT or digest.key.algorithm != ALGORITHM:
         raise HistoryBroken(f"Digest {name} is of a kind that this version does not know.")
-    data = sealed.digest.encode()
-    keys = {fingerprint(key): key for key in trusted}
-    if digest.key.fingerprint not in keys:
-        # An editor who leaves the name of the key alone ends below.
-        raise HistoryBroken(
-            f"Digest {name} was signed by another key, {digest.key.fingerprint[:16]}, and not by "
-            f"{' or '.join(known[:16] for known in keys)}. If the key was changed on purpose, "
-            "name the public key from before with --trust-key."
-        )
-    if not holds(keys[digest.key.fingerprint], signature, data):
-        raise HistoryBroken(
-            f"Digest {name} was changed after it was signed, or signed by another key: its "
-            "signature does not hold."
-        )
+    require_signed(
+        f"Digest {name}", sealed.digest, sealed.signature, digest.key.fingerprint, trusted
+    )
     return digest
 
 

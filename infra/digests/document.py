@@ -90,11 +90,6 @@ def moment(time: int) -> datetime:
     return datetime.fromtimestamp(time / 1000, UTC)
 
 
-def stamp(time: int) -> str:
-    """Epoch milliseconds as RFC 3339."""
-    return moment(time).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-
-
 def name_of(time: int, root: str) -> str:
     """``digests/2026/11/23T210512.123Z-<root8>.json``: names sort by time."""
     then = moment(time)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Sequence
 from typing import BinaryIO
@@ -11,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from domain.errors import Conflict, HistoryBroken
+from infra.clock import stamp
 from infra.digests.bucket import AuditBucket
 from infra.digests.checking import heads_of, opened
 from infra.digests.document import (
@@ -21,10 +21,10 @@ from infra.digests.document import (
     KeyName,
     Previous,
     name_of,
-    stamp,
     write_heads,
 )
 from infra.digests.scanning import Finding, Scanned, told
+from infra.digests.sealing import signature
 from infra.digests.signers import ALGORITHM, Signer, fingerprint
 
 _MOST_TOLD = 20
@@ -110,6 +110,5 @@ def take(
         key=KeyName(ALGORITHM, fingerprint(signer.public_key)),
     )
     text = msgspec.json.encode(digest)
-    signature = base64.b64encode(signer.sign(text)).decode()
-    envelope = Envelope(text.decode(), signature, signer.public_key.decode())
+    envelope = Envelope(text.decode(), signature(text, signer), signer.public_key.decode())
     return Taken(name, digest, msgspec.json.encode(envelope))

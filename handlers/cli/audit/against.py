@@ -12,6 +12,7 @@ from domain.commit import Commit
 from domain.errors import HistoryBroken, Invalid, NotFound
 from handlers.cli.audit.known import Opened, keys, open_digest, take_one
 from handlers.cli.words import counted
+from infra.digests.scanning import CUT, GONE, REWRITTEN
 from projections.audit.walking import DIGEST, Finding
 from projections.ports import History
 
@@ -117,9 +118,9 @@ def _before(
 
 
 _LOST = {
-    "tail cut off": "from here on, commits that the digest knows are gone",
-    "stream is gone": "the digest knows this stream, and it is gone",
-    "rewritten": "the digest knows another commit at this version: this was written anew",
+    CUT: "from here on, commits that the digest knows are gone",
+    GONE: "the digest knows this stream, and it is gone",
+    REWRITTEN: "the digest knows another commit at this version: this was written anew",
 }
 
 

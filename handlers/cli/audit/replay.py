@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from domain.credits import CREDITS
-from handlers.asof import stamp
 from handlers.cli import terminal
 from handlers.cli.asof import as_of_option
 from handlers.cli.reach import application, data_option, json_option
 from handlers.cli.statements import account, document, grants, require_lawful, show
 from handlers.cli.tables import hanging
 from handlers.cli.words import counted
+from infra.clock import stamp
 from projections.audit.statement import statement
 
 

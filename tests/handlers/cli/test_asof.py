@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from domain.commit import Commit
-from handlers.asof import parse, stamp, upto
+from handlers.asof import parse, upto
+from infra.clock import stamp
 
 NOW = 1_795_450_000_000  # 2026-11-23T16:06:40Z
 

@@ -12,18 +12,16 @@ import msgspec
 import pytest
 
 from commands import SignUp
-from domain.commit import GENESIS, Append, Commit, Meta
+from domain.commit import Append, Meta
 from domain.credits import CREDITS, CreditsGranted
 from infra.bootstrap import Application
 from infra.digests import chain, heads_of, opened, scan_heads
 from infra.digests.document import heads_name
-from infra.event_store.dynamodb import to_item
 from infra.settings import to_environment
 from tests.conftest import Cloud
 from tests.handlers.cli.operators import Done, do, splitsound
+from tests.handlers.cli.tampering import STREAM, cut, delete, edit, remove, reorder, rewrite
 from tests.infra.test_faults import restricted
-
-STREAM = "credits-usr_1"
 
 
 @pytest.fixture
@@ -52,76 +50,12 @@ def taken(shell: Callable[..., Done], *options: str) -> Any:
     return done.data
 
 
-# --- the table, as somebody with the keys to it would edit it -----------------------------------
-
-
-class Table:
-    """The events table behind our back."""
-
-    def __init__(self, application: Application) -> None:
-        self._client = application.client("dynamodb")
-        self._name = application.settings.events_table
-        self._store = application.store
-
-    def commits(self) -> list[Commit]:
-        return list(self._store.read(STREAM))
-
-    def put(self, commit: Commit) -> None:
-        self._client.put_item(TableName=self._name, Item=to_item(commit))
-
-    def remove(self, *commits: Commit) -> None:
-        for each in commits:
-            key = {"stream_id": {"S": each.stream}, "seq": {"N": str(each.first)}}
-            self._client.delete_item(TableName=self._name, Key=key)
-
-
-def edit(table: Table) -> str:
-    third = table.commits()[2]
-    assert isinstance(third.events, str)
-    table.put(msgspec.structs.replace(third, events=third.events.replace("10", "99")))
-    return f"{STREAM} version 3: its content was changed after it was written"
-
-
-def remove(table: Table) -> str:
-    table.remove(table.commits()[1])
-    return f"{STREAM} version 3: expected version 2; a commit is missing"
-
-
-def reorder(table: Table) -> str:
-    _, second, third, *_ = table.commits()
-    table.put(msgspec.structs.replace(second, first=3, last=3))
-    table.put(msgspec.structs.replace(third, first=2, last=2))
-    return f"{STREAM} version 2: does not follow the commit before it"
-
-
-def cut(table: Table) -> str:
-    table.remove(*table.commits()[2:])
-    return f"{STREAM}: its tail was cut off, from version 3 on"
-
-
-def delete(table: Table) -> str:
-    table.remove(*table.commits())
-    return f"{STREAM}: the stream is gone; it had version 4"
-
-
-def rewrite(table: Table) -> str:
-    """A new history in which every hash is right."""
-    prev = GENESIS
-    for each in table.commits():
-        assert isinstance(each.events, str)
-        events = each.events.replace('"amount":10', '"amount":1000')
-        forged = msgspec.structs.replace(each, events=events, prev=prev).sealed(each.peers)
-        table.put(forged)
-        prev = forged.hash
-    return f"{STREAM}: what it says up to version 4 was written anew"
-
-
 @pytest.mark.parametrize("tamper", [edit, remove, reorder, cut, delete, rewrite])
 def test_a_rewritten_history_is_named_and_not_signed(
-    application: Application, shell: Callable[..., Done], tamper: Callable[[Table], str]
+    application: Application, shell: Callable[..., Done], tamper: Callable[[Application], str]
 ) -> None:
     first = taken(shell)
-    expected = tamper(Table(application))
+    expected = tamper(application)
     done = shell("audit", "digest")
     assert done.code == 1
     assert expected in done.err
@@ -141,7 +75,7 @@ def test_a_rewritten_history_is_named_and_not_signed(
 def test_without_a_digest_only_broken_chains_show(
     application: Application, shell: Callable[..., Done]
 ) -> None:
-    expected = edit(Table(application))
+    expected = edit(application)
     done = shell("audit", "digest")
     assert (done.code, expected in done.err) == (1, True)
     assert application.digests.names() == []
@@ -336,7 +270,7 @@ def test_a_rewritten_stream_is_not_proved(
     application: Application, shell: Callable[..., Done]
 ) -> None:
     taken(shell)
-    rewrite(Table(application))
+    rewrite(application)
     done = shell("audit", "prove", "usr_1", "2")
     assert (done.code, "does not say any more what it said at version 4" in done.err) == (1, True)
 

@@ -11,10 +11,10 @@ import structlog
 
 from commands import StartSeparation
 from domain.commit import Commit
-from handlers.asof import stamp
 from handlers.operating.republishing import Republishing, Wanted
 from handlers.projector.__main__ import build
 from infra.bootstrap import Application
+from infra.clock import stamp
 from infra.queue import Queue
 from projections.doorbell import Doorbell, parse
 from tests.handlers.cli.operators import Done, do, some_work, splitsound
