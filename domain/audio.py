@@ -24,29 +24,42 @@ class Audio(Struct, frozen=True):
 
 
 class Format(Struct, frozen=True):
-    """An output format. max_rate: the highest sampling rate it carries, in Hz."""
+    """An output format. max_rate: the highest sampling rate it carries, in Hz.
+
+    rates: the only ones it carries, all up to max_rate where empty. lossless: decoding gives the
+    encoded samples again. floating: carries samples over full scale, so it needs no gain.
+    """
 
     name: str
     extension: str
     media_type: str
     max_rate: int
     rates: tuple[int, ...] = ()
+    lossless: bool = True
+    floating: bool = False
 
 
-MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_MPEG_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_WAV_RATE = 4_294_967_295
 
 FORMATS: dict[str, Format] = {
     f.name: f
     for f in (
         Format("flac", "flac", "audio/flac", 655_350),
-        Format("wav", "wav", "audio/wav", 4_294_967_295),
-        Format("mp3", "mp3", "audio/mpeg", 48_000, MP3_RATES),
+        Format("wav", "wav", "audio/wav", _WAV_RATE),
+        Format("wav16", "wav", "audio/wav", _WAV_RATE),
+        Format("wav32f", "wav", "audio/wav", _WAV_RATE, floating=True),
+        Format("mp3", "mp3", "audio/mpeg", 48_000, _MPEG_RATES, lossless=False),
+        Format("aac", "m4a", "audio/mp4", 96_000, (*_MPEG_RATES, 64000, 88200, 96000), False),
+        # Opus always plays at 48 kHz; a song at another rate is resampled for it.
+        Format("opus", "opus", "audio/ogg", 48_000, lossless=False),
     )
 }
+"""What stems can be delivered as; FLAC and ``wav`` carry 24 bits, wav16 16, wav32f floats."""
 
 
 def format_for(name: str, rate: int) -> Format:
-    """The named format, if it carries audio at ``rate`` Hz without resampling.
+    """The named format, if it carries audio at ``rate`` Hz without losing any of its band.
 
     Raises UnsupportedFormat: stems keep the source's rate, always.
     """

@@ -14,10 +14,14 @@ from domain.errors import UnknownModel, UnknownStem
 
 
 class Model(Struct, frozen=True):
-    """One way of separating. Stems add up to the mix; the last one takes the remainder.
+    """One way of separating.
 
-    credits_per_second: a decimal as text ("1", "1.5"), exact, relative to the standard
-    model's 1. approximate: stems made by signal processing, without a trained network.
+    stems: in the order of delivery; with ``adds_up`` they add up to the mix, because the last
+    one takes the remainder. credits_per_second: a decimal as text ("1", "1.5"), exact, relative
+    to the standard model's 1. approximate: made by signal processing, without a trained network.
+    takes_prompt: needs words that name the target; its stems are ``target`` and ``residual``.
+    gpu: meant for workers with a GPU. hosted: runs at a provider. version: of the weights;
+    stems of another version are not the same stems.
     """
 
     name: str
@@ -26,6 +30,11 @@ class Model(Struct, frozen=True):
     credits_per_second: str = "1"
     approximate: bool = False
     description: str = ""
+    takes_prompt: bool = False
+    adds_up: bool = True
+    gpu: bool = False
+    hosted: bool = False
+    version: str = "1"
 
 
 class Limits(Struct, frozen=True):

@@ -39,7 +39,9 @@
     ├── WebhookRefused       webhook_refused    400  no    a signature that does not verify
     ├── CommitTooLarge       commit_too_large   413  no    over 300 KB
     ├── HistoryBroken        history_broken     500  no    the hash chain does not hold
-    ├── MediaError           (the code says)    422  no    the bytes cannot be worked with
+    ├── JobError             (the code says)    422        ends a job or rejects an upload
+    │   ├── MediaError       (the code says)    422  no    the bytes cannot be worked with
+    │   └── ModelError       (the code says)    422  maybe the model cannot do it, or not now
     └── infra.local.errors.LocalStackError      500  no    the local stack cannot start or go on
 
 Each class carries its problem ``code`` (stable, for programs), HTTP ``status`` and
@@ -300,16 +302,33 @@ class HistoryBroken(SplitSoundError):
     code = "history_broken"
 
 
-class MediaError(SplitSoundError):
-    """The bytes cannot be worked with; ``code`` is the failure code of the job or asset.
+class JobError(SplitSoundError):
+    """Work on a song cannot go on; ``code`` becomes the failure code of the job or upload.
+
+    ``transient``: the same stage may succeed when it is tried again.
+    """
+
+    status = 422
+
+    def __init__(self, code: str, detail: str, *, transient: bool = False, **extra: Any) -> None:
+        super().__init__(detail, **extra)
+        self.code = code
+        self.transient = transient
+
+
+class MediaError(JobError):
+    """The bytes cannot be worked with.
 
     ``media_unreadable``, ``media_empty``, ``media_too_long``, ``media_forbidden``
     (a container that points at other files), ``no_audio``, ``ffmpeg_timeout``,
     ``ffmpeg_failed``, ``source_missing``, ``media_changed``.
     """
 
-    status = 422
 
-    def __init__(self, code: str, detail: str, **extra: Any) -> None:
-        super().__init__(detail, **extra)
-        self.code = code
+class ModelError(JobError):
+    """The model cannot separate this, or cannot now.
+
+    ``model_unavailable`` (weights missing or not genuine), ``model_out_of_memory``,
+    ``model_failed`` (not a number, a crash), ``provider_unavailable``, ``provider_timeout``,
+    ``provider_refused`` (the hosted model says no to this input), ``provider_failed``.
+    """

@@ -33,6 +33,7 @@ from infra.payments import configured
 from infra.personal import PersonalFields
 from infra.queue import Queue
 from infra.rows import DynamoDBRows
+from infra.separators import Separators, spleeter
 from infra.settings import Settings
 from infra.switchboard import CachedSwitchboard
 from projections.catch_up import Reading
@@ -85,10 +86,13 @@ class Application:
     @cached_property
     def catalog(self) -> Catalog:
         """What this deployment offers: the separators that are installed."""
-        from infra.separators import MODELS
-
         limits = Limits(self.settings.max_seconds, self.settings.max_bytes)
-        return Catalog({m.name: m for m in MODELS}, DEFAULT_MODEL, limits, PRICE_LIST)
+        return Catalog(self.separators.models, DEFAULT_MODEL, limits, PRICE_LIST)
+
+    @cached_property
+    def separators(self) -> Separators:
+        """The models; each is loaded when it is first used."""
+        return Separators(spleeter.sources())
 
     @cached_property
     def context(self) -> Context:

@@ -29,6 +29,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     they are rotated. credit_packs: what is sold, see ``domain.packs``. checkout_return_url: the
     page that the browser comes back to. audit_bucket: where digests are kept. digest_key: the KMS
     key that signs them; without one a key beside the others.
+
+    models: a directory or ``s3://bucket/prefix`` with checkpoints and their ``models.json``.
+    work_directory: where a worker keeps songs in progress and fetched checkpoints.
+    replicate_api_token: without one no hosted model is offered. replicate_api_base: another
+    address than Replicate's, for tests. replicate_models: JSON, which hosted models are offered,
+    see ``infra.separators.replicate``. lanes: which queues a worker serves, by commas.
+    metadata_url: of the instance that the worker runs on, asked for notices of interruption;
+    empty where there is none. metrics_port: where a worker shows its metrics; 0 for none.
     """
 
     events_table: str
@@ -69,6 +77,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     drain_seconds: int = 100
     poll_seconds: int = 5
     work_directory: Path | None = None
+    models: str = ""
+    replicate_api_token: str = ""
+    replicate_api_base: str = ""
+    replicate_models: str = ""
+    lanes: str = "short,long,gpu-short,gpu-long"
+    metadata_url: str = ""
+    metrics_port: int = 0
     log_level: str = "info"
 
 

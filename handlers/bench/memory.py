@@ -50,6 +50,7 @@ def main(minutes: int) -> None:
     from domain.job import SeparationRequested
     from handlers.worker.pipeline import Pipeline
     from infra import media
+    from infra.separators import Separators, spleeter
 
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -63,7 +64,14 @@ def main(minutes: int) -> None:
             "u", "a", "k", "spleeter-2stems", ("vocals", "accompaniment"), "flac",
             audio.samples, audio.rate, audio.channels, 1, "bench",
         )  # fmt: skip
-        pipeline = Pipeline(asked, directory, 4 * 3600, lambda: False, lambda _: None)
+        pipeline = Pipeline(
+            asked,
+            Separators(spleeter.sources()),
+            directory,
+            4 * 3600,
+            lambda: False,
+            lambda _: None,
+        )
         begun = time.monotonic()
         for stage in (pipeline.probe, pipeline.decode, pipeline.separate, pipeline.encode):
             stage()

@@ -17,7 +17,8 @@ import numpy as np
 from domain.audio import FORMATS, Audio, Format
 from domain.errors import MediaError
 from domain.job import SeparationRequested
-from infra import media, separators
+from infra import media
+from infra.separators import Request, Separators
 
 # ffmpeg decodes hundreds of times faster than real time; half of it means it is stuck.
 _GRACE_SECONDS = 60
@@ -46,6 +47,7 @@ class Pipeline:
     """
 
     asked: SeparationRequested
+    separators: Separators
     directory: Path
     max_seconds: int
     cancelled: Callable[[], bool]
@@ -83,17 +85,14 @@ class Pipeline:
     def separate(self) -> None:
         """Each wanted stem as float32, exactly as long as the song."""
         audio = self._audio
-        separator = separators.load(self.asked.model)
-        blocks = separator.separate(
+        blocks = self.separators.load(self.asked.model).separate(
             media.read_blocks(self._mix, audio.channels),
-            rate=audio.rate,
-            channels=audio.channels,
-            samples=audio.samples,
-            cancelled=self.cancelled,
+            Request(audio.rate, audio.channels, audio.samples),
+            self.progress,
+            self.cancelled,
         )
         self._peaks = dict.fromkeys(self.asked.stems, 0.0)
         files = {name: self._spool(name).open("wb") for name in self.asked.stems}
-        done = 0
         try:
             for block in blocks:
                 for name, file in files.items():
@@ -102,8 +101,6 @@ class Pipeline:
                         self._peaks[name], float(np.abs(samples).max(initial=0))
                     )
                     file.write(np.ascontiguousarray(samples.T, dtype="<f4").tobytes())
-                done += samples.shape[1]
-                self.progress(done / audio.samples)
         finally:
             for file in files.values():
                 file.close()

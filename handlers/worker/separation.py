@@ -14,7 +14,7 @@ from commands.dispatch import Command
 from domain import controls
 from domain.audio import Cancelled
 from domain.commit import Meta
-from domain.errors import MediaError, NotFound, StaleAttempt
+from domain.errors import JobError, MediaError, NotFound, StaleAttempt
 from domain.job import JOB, OPEN, RUNNING, JobState, SeparationRequested, StemFile
 from handlers.worker.heartbeat import Heartbeat
 from handlers.worker.pipeline import EncodedStem, Pipeline
@@ -124,7 +124,7 @@ class Separation:
     async def _work(self, asked: SeparationRequested, heart: Heartbeat) -> bool:
         try:
             await self._run_stages(asked, heart)
-        except MediaError as error:
+        except JobError as error:
             await self._fail(heart, error)
         except (Cancelled, StaleAttempt):
             return await self._give_up(heart)
@@ -138,6 +138,7 @@ class Separation:
         with self._workplace.directory(name) as directory:
             pipeline = Pipeline(
                 asked,
+                self._app.separators,
                 directory,
                 self._app.settings.max_seconds,
                 heart.cancelled,
@@ -178,7 +179,7 @@ class Separation:
         await self._app.objects.upload(stem.path, key, stem.format.media_type, lambda _: None)
         return StemFile(stem.name, key, size, stem.format.media_type, stem.peak)
 
-    async def _fail(self, heart: Heartbeat, error: MediaError) -> None:
+    async def _fail(self, heart: Heartbeat, error: JobError) -> None:
         command = FailSeparation(heart.job_id, heart.attempt, heart.stage, error.code, error.detail)
         try:
             await self._execute(command)

@@ -1,7 +1,7 @@
 """The models that this deployment can run, and the shape that all of them share.
 
-Importing this module imports neither torch nor numpy: the API lists ``MODELS`` from it.
-``load`` brings a model into memory, once per process, where it stays.
+Importing this package imports neither torch nor numpy: the API lists the models from it. A
+``Separators`` brings a model into memory when it is first asked for, where it stays.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
+
 from domain.catalog import Model
 from domain.errors import UnknownModel
 
@@ -17,72 +19,84 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SPLEETER_2STEMS = Model(
-    name="spleeter-2stems",
-    title="Spleeter 2 stems",
-    stems=("vocals", "accompaniment"),
-    credits_per_second="1",
-    description="Vocals and accompaniment by Deezer's Spleeter, a trained network.",
-)
-SPLEETER_DSP_4STEMS = Model(
-    name="spleeter-dsp-4stems",
-    title="Spleeter vocals, approximate band",
-    stems=("vocals", "drums", "bass", "other"),
-    credits_per_second="1.5",
-    approximate=True,
-    description=(
-        "Vocals by Spleeter; drums, bass and other told apart in the accompaniment by signal "
-        "processing, without a trained network: approximate."
-    ),
-)
-MODELS: tuple[Model, ...] = (SPLEETER_2STEMS, SPLEETER_DSP_4STEMS)
+    Block = NDArray[np.float32]
 
-_loaded: dict[str, Separator] = {}
-_loading = Lock()
+
+class Request(Struct, frozen=True):
+    """What a song is, before its first block. rate: Hz; samples: per channel; channels: 1 or 2.
+
+    mean, deviation: of the whole song's mono mix; some networks expect it normalised by them.
+    prompt: words for a model that takes some.
+    """
+
+    rate: int
+    channels: int
+    samples: int
+    mean: float = 0.0
+    deviation: float = 1.0
+    prompt: str | None = None
 
 
 class Separator(Protocol):
-    """A model in memory."""
+    """A model in memory, used by one song at a time or by several at once from their threads."""
 
     @property
-    def model(self) -> Model:
+    def capabilities(self) -> Model:
         """What it is and which stems it gives."""
 
     def separate(
         self,
-        blocks: Iterable[NDArray[np.float32]],
-        *,
-        rate: int,
-        channels: int,
-        samples: int,
+        chunks: Iterable[Block],
+        request: Request,
+        progress: Callable[[float], None],
         cancelled: Callable[[], bool],
-    ) -> Iterator[dict[str, NDArray[np.float32]]]:
-        """Stems of a song that arrives in blocks of shape (channels, n).
+    ) -> Iterator[dict[str, Block]]:
+        """Stems of a song that arrives in chunks of shape (channels, n), n of any size.
 
-        rate: Hz; channels: 1 or 2; samples: the song's length per channel. Yields aligned
-        blocks (channels, n) for every stem, ``samples`` long in total, whose sum is the
-        input up to float rounding; in memory that does not grow with the song.
-        ``cancelled`` is asked between chunks of about 9 seconds, then Cancelled is raised.
-        Raises ValueError when the blocks do not add up to ``samples``.
+        Yields aligned blocks (channels, m) for every stem of the model, ``request.samples`` long
+        in total, in memory that does not grow with the song; where the model ``adds_up`` their
+        sum is the input up to float rounding. progress: told 0..1 of the song. cancelled: asked
+        at least once per inference chunk, then domain.audio.Cancelled is raised. Closing the
+        iterator frees what the song held.
+        Raises ModelError; ValueError when the chunks do not add up to ``request.samples``.
         """
 
 
-def load(model_name: str) -> Separator:
-    """The separator of that name, loaded at the first call.
+class Source(Struct, frozen=True):
+    """A model that can be had here. build: loads it; raises ModelError ``model_unavailable``."""
 
-    Raises UnknownModel; Unavailable when its weights are not installed or not genuine.
-    """
-    with _loading:
-        if model_name not in _loaded:
-            _loaded[model_name] = _build(model_name)
-        return _loaded[model_name]
+    model: Model
+    build: Callable[[], Separator]
 
 
-def _build(name: str) -> Separator:
-    models = {model.name: model for model in MODELS}
-    if name not in models:
-        raise UnknownModel(f"No model {name!r}; this deployment has {', '.join(models)}.")
-    from infra.separators.masking import Spleeter
-    from infra.separators.streaming import Streamed
+class Separators:
+    """Sources by name. Safe to use from several threads."""
 
-    return Streamed(models[name], Spleeter(band=name == SPLEETER_DSP_4STEMS.name))
+    def __init__(self, sources: Iterable[Source]) -> None:
+        self._sources = {source.model.name: source for source in sources}
+        self._loaded: dict[str, Separator] = {}
+        self._loading = Lock()
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """What this deployment offers, by name, the default first."""
+        return {name: source.model for name, source in self._sources.items()}
+
+    def load(self, name: str) -> Separator:
+        """The separator of that name, loaded at the first call and resident from then on.
+
+        Raises UnknownModel; ModelError ``model_unavailable`` when its weights are not there or
+        not genuine.
+        """
+        if name not in self._sources:
+            raise UnknownModel(
+                f"No model {name!r}; this deployment has {', '.join(self._sources)}."
+            )
+        with self._loading:
+            if name not in self._loaded:
+                self._loaded[name] = self._sources[name].build()
+            return self._loaded[name]
+
+    def resident(self) -> list[str]:
+        """The names of the models in memory."""
+        return list(self._loaded)

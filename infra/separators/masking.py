@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from domain.audio import Cancelled
+from infra.separators import Request
 from infra.separators.framing import BINS, FRAME, HOP, LEAD, Synthesis, frames_for, spectra
 from infra.separators.rhythm import Rhythm
 from infra.separators.unet import UNet, load_networks
@@ -43,7 +44,7 @@ class Spleeter:
         self._networks = _shared_networks(self._device)
         self._band = band
 
-    def start(self, cancelled: Callable[[], bool]) -> SpleeterRun:
+    def start(self, request: Request, cancelled: Callable[[], bool]) -> SpleeterRun:  # noqa: ARG002
         """A new song at 44.1 kHz stereo; ``cancelled`` is asked before every window."""
         rhythm = Rhythm(self._device) if self._band else None
         return SpleeterRun(self._networks, rhythm, self._device, cancelled)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from domain.audio import Cancelled
 from domain.catalog import Model
+from infra.separators import Request
 
 NETWORK_RATE = 44_100
 _CHUNK = 1 << 16  # samples into the resampler at a time, which bounds its memory
@@ -36,41 +37,42 @@ class Run(Protocol):
 class Core(Protocol):
     """A model at its own rate. It estimates all stems but the last."""
 
-    def start(self, cancelled: Callable[[], bool]) -> Run:
-        """A new song."""
+    def start(self, request: Request, cancelled: Callable[[], bool]) -> Run:
+        """A new song; cancelled is asked before every inference chunk."""
 
 
 class Streamed:
     """A core as a ``Separator``."""
 
     def __init__(self, model: Model, core: Core) -> None:
-        self.model = model
+        self.capabilities = model
         self._core = core
 
     def separate(
         self,
-        blocks: Iterable[Block],
-        *,
-        rate: int,
-        channels: int,
-        samples: int,
+        chunks: Iterable[Block],
+        request: Request,
+        progress: Callable[[float], None],
         cancelled: Callable[[], bool],
     ) -> Iterator[dict[str, Block]]:
         """See ``infra.separators.Separator``."""
-        estimates = len(self.model.stems) - 1
-        run = _AtRate(self._core.start(cancelled), rate, estimates)
-        mix = _Queue(channels)
-        for block in blocks:
-            for at in range(0, block.shape[1], _CHUNK):
+        estimates = len(self.capabilities.stems) - 1
+        run = _AtRate(self._core.start(request, cancelled), request.rate, estimates)
+        mix = _Queue(request.channels)
+        for chunk in chunks:
+            for at in range(0, chunk.shape[1], _CHUNK):
                 if cancelled():
                     raise Cancelled
-                piece = block[:, at : at + _CHUNK]
+                piece = chunk[:, at : at + _CHUNK]
                 mix.put(piece)
                 out = run.push(_stereo(piece))
                 yield from self._stems(mix, out[:, :, : mix.length])
-        if mix.taken + mix.length != samples:
-            raise ValueError(f"{mix.taken + mix.length} samples came, {samples} were announced")
+                progress(min(1.0, mix.taken / max(1, request.samples)))
+        came = mix.taken + mix.length
+        if came != request.samples:
+            raise ValueError(f"{came} samples came, {request.samples} were announced")
         yield from self._stems(mix, _fit(run.finish(), mix.length))
+        progress(1.0)
 
     def _stems(self, mix: _Queue, estimates: Block) -> Iterator[dict[str, Block]]:
         if not estimates.shape[2]:
@@ -80,7 +82,7 @@ class Streamed:
             estimates = estimates.mean(axis=1, keepdims=True, dtype=np.float32)
         parts = [np.ascontiguousarray(e) for e in estimates]
         rest = song - np.sum(estimates, axis=0, dtype=np.float32)
-        yield dict(zip(self.model.stems, [*parts, rest], strict=True))
+        yield dict(zip(self.capabilities.stems, [*parts, rest], strict=True))
 
 
 def _stereo(block: Block) -> Block:

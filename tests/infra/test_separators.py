@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from itertools import count, repeat
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from domain.audio import Cancelled
 from domain.catalog import Model
-from domain.errors import Unavailable, UnknownModel
-from infra import demo_song, separators
+from domain.errors import ModelError, UnknownModel
+from infra import demo_song
+from infra.separators import Request, Separator, Separators, spleeter
 from infra.separators.streaming import Streamed
 from tests.metrics import energy_db, sdr
 
@@ -34,7 +35,7 @@ class Passthrough:
     def __init__(self, delay: int = 30_000) -> None:
         self._delay = delay
 
-    def start(self, _: Callable[[], bool]) -> Passthrough:
+    def start(self, _: Request, __: Callable[[], bool]) -> Passthrough:
         self._held = np.zeros((1, 2, 0), np.float32)
         return self
 
@@ -48,6 +49,7 @@ class Passthrough:
         return self._held
 
 
+SEPARATORS = Separators(spleeter.sources())
 PASSTHROUGH = Model(name="pass", title="Pass", stems=("all", "rest"))
 
 
@@ -59,17 +61,25 @@ def cut(song: Block, sizes: Iterator[int]) -> Iterator[Block]:
         at += size
 
 
+def separate(
+    separator: Separator,
+    chunks: Iterable[Block],
+    request: Request,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[dict[str, Block]]:
+    return separator.separate(chunks, request, lambda _: None, cancelled)
+
+
 def stems_of(
-    separator: separators.Separator, song: Block, rate: int, sizes: Iterator[int] | None = None
+    separator: Separator, song: Block, rate: int, sizes: Iterator[int] | None = None
 ) -> dict[str, Block]:
     """All stems, joined; checks each block on its way."""
     channels, n = song.shape
-    parts: dict[str, list[Block]] = {name: [] for name in separator.model.stems}
-    for block in separator.separate(
-        cut(song, sizes or repeat(50_000)),
-        rate=rate, channels=channels, samples=n, cancelled=lambda: False,
-    ):  # fmt: skip
-        assert tuple(block) == separator.model.stems
+    parts: dict[str, list[Block]] = {name: [] for name in separator.capabilities.stems}
+    for block in separate(
+        separator, cut(song, sizes or repeat(50_000)), Request(rate, channels, n)
+    ):
+        assert tuple(block) == separator.capabilities.stems
         assert len({stem.shape for stem in block.values()}) == 1
         for name, stem in block.items():
             parts[name].append(stem)
@@ -112,7 +122,7 @@ def test_import_needs_neither_torch_nor_numpy() -> None:
 
 def test_unknown_model() -> None:
     with pytest.raises(UnknownModel, match="spleeter-2stems"):
-        separators.load("demucs")
+        SEPARATORS.load("demucs")
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 192000])
@@ -138,9 +148,7 @@ def test_song_of_another_length_than_announced_is_an_error() -> None:
     separator, song = Streamed(PASSTHROUGH, Passthrough()), noise(44100, 0.1)
     announced = song.shape[1] + 1
     with pytest.raises(ValueError, match="announced"):
-        list(separator.separate(
-            [song], rate=44100, channels=2, samples=announced, cancelled=lambda: False,
-        ))  # fmt: skip
+        list(separate(separator, [song], Request(44100, 2, announced)))
 
 
 def test_blocks_may_reuse_the_callers_buffer() -> None:
@@ -152,29 +160,29 @@ def test_blocks_may_reuse_the_callers_buffer() -> None:
             yield buffer[:, : part.shape[1]]
 
     separator, n = Streamed(PASSTHROUGH, Passthrough()), song.shape[1]
-    out = separator.separate(blocks(), rate=44100, channels=2, samples=n, cancelled=lambda: False)
+    out = separate(separator, blocks(), Request(44100, 2, n))
     assert np.array_equal(np.concatenate([b["all"] for b in out], 1), song)
 
 
 @needs_weights
-@pytest.mark.parametrize("name", [m.name for m in separators.MODELS])
+@pytest.mark.parametrize("name", list(SEPARATORS.models))
 def test_any_blocks_give_the_same_stems(name: str) -> None:
-    separator, song = separators.load(name), demo_song.mix(demo())[:, 777 : 20 * 44100]
+    separator, song = SEPARATORS.load(name), demo_song.mix(demo())[:, 777 : 20 * 44100]
     whole = stems_of(separator, song, 44100, repeat(song.shape[1]))
     sizes = (1 + 7919 * i % 100_003 for i in count())
     streamed = stems_of(separator, song, 44100, sizes)
-    for stem in separator.model.stems:
+    for stem in separator.capabilities.stems:
         assert energy_db(whole[stem] - streamed[stem]) < energy_db(whole[stem]) - 80
     assert energy_db(np.sum(list(whole.values()), 0) - song) < -120
 
 
 @needs_weights
-@pytest.mark.parametrize("name", [m.name for m in separators.MODELS])
+@pytest.mark.parametrize("name", list(SEPARATORS.models))
 @pytest.mark.parametrize(
     ("rate", "n", "channels"), [(44100, 1, 2), (44100, 100, 1), (8000, 800, 1), (48000, 4800, 2)]
 )
 def test_short_songs_and_silence(name: str, rate: int, n: int, channels: int) -> None:
-    separator = separators.load(name)
+    separator = SEPARATORS.load(name)
     for song in (noise(rate, n / rate, channels), np.zeros((channels, n), np.float32)):
         stems = stems_of(separator, song, rate)
         assert np.abs(np.sum(list(stems.values()), 0) - song).max() < 1e-6
@@ -185,7 +193,7 @@ def test_short_songs_and_silence(name: str, rate: int, n: int, channels: int) ->
 @needs_weights
 def test_the_voice_is_found() -> None:
     truth, mix = start_of_demo(12)
-    stems = stems_of(separators.load("spleeter-2stems"), mix, 44100)
+    stems = stems_of(SEPARATORS.load("spleeter-2stems"), mix, 44100)
     gain = sdr(truth["vocals"], stems["vocals"]) - sdr(truth["vocals"], mix)
     assert gain > 8
     assert sdr(mix - truth["vocals"], stems["accompaniment"]) > 8
@@ -194,14 +202,14 @@ def test_the_voice_is_found() -> None:
 @needs_weights
 def test_the_band_is_told_apart_approximately() -> None:
     truth, mix = start_of_demo(12)
-    stems = stems_of(separators.load("spleeter-dsp-4stems"), mix, 44100)
+    stems = stems_of(SEPARATORS.load("spleeter-dsp-4stems"), mix, 44100)
     for name in ("drums", "bass", "other"):
         assert sdr(truth[name], stems[name]) > sdr(truth[name], mix / 4) + 2, name
 
 
 @needs_weights
 def test_mono_is_the_mean_of_what_stereo_gives() -> None:
-    separator, mono = separators.load("spleeter-2stems"), start_of_demo(3)[1][:1]
+    separator, mono = SEPARATORS.load("spleeter-2stems"), start_of_demo(3)[1][:1]
     one = stems_of(separator, mono, 44100)["vocals"]
     two = stems_of(separator, np.repeat(mono, 2, 0), 44100)["vocals"]
     assert np.abs(one - two.mean(0)).max() < 1e-6
@@ -210,7 +218,7 @@ def test_mono_is_the_mean_of_what_stereo_gives() -> None:
 @needs_weights
 def test_a_song_past_a_window_has_no_seam() -> None:
     """Vocals of a song and of the same song started 2 s later agree where both are."""
-    separator, mix = separators.load("spleeter-2stems"), demo_song.mix(demo())
+    separator, mix = SEPARATORS.load("spleeter-2stems"), demo_song.mix(demo())
     whole = stems_of(separator, mix, 44100)["vocals"][:, 2 * 44100 :]
     later = stems_of(separator, mix[:, 2 * 44100 :], 44100)["vocals"]
     seconds = slice(3 * 44100, 19 * 44100)
@@ -226,25 +234,23 @@ def test_cancelling_stops_between_windows() -> None:
         return len(asked) > 20
 
     blocks = repeat(noise(44100, 1.0), 3600)
-    separator = separators.load("spleeter-2stems")
+    separator = SEPARATORS.load("spleeter-2stems")
     with pytest.raises(Cancelled):
-        for _ in separator.separate(
-            blocks, rate=44100, channels=2, samples=3600 * 44100, cancelled=cancelled
-        ):
+        for _ in separate(separator, blocks, Request(44100, 2, 3600 * 44100), cancelled):
             pass
     assert len(asked) == 21
 
 
 @needs_weights
 def test_models_stay_in_memory() -> None:
-    assert separators.load("spleeter-2stems") is separators.load("spleeter-2stems")
+    assert SEPARATORS.load("spleeter-2stems") is SEPARATORS.load("spleeter-2stems")
 
 
 def test_missing_weights_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     from infra.separators import unet
 
     monkeypatch.setattr(unet, "find_spec", lambda _: None)
-    with pytest.raises(Unavailable, match="make install"):
+    with pytest.raises(ModelError, match="make install"):
         unet.load_networks(torch.device("cpu"))
 
 
@@ -253,5 +259,5 @@ def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from infra.separators import unet
 
     monkeypatch.setattr(unet, "CHECKPOINTS", dict.fromkeys(unet.CHECKPOINTS, "0" * 64))
-    with pytest.raises(Unavailable, match="not the known one"):
+    with pytest.raises(ModelError, match="not the known one"):
         unet.load_networks(torch.device("cpu"))
