@@ -34,7 +34,7 @@ from infra.personal import PersonalFields
 from infra.queue import Queue
 from infra.rows import DynamoDBRows
 from infra.separators import Separators, spleeter
-from infra.settings import Settings
+from infra.settings import LANE_QUEUES, Settings
 from infra.switchboard import CachedSwitchboard
 from projections.catch_up import Reading
 
@@ -203,8 +203,11 @@ class Application:
         return Bus(self.client("events"), self.settings.event_bus)
 
     def queue(self, name: str) -> Queue:
-        """``separation``, ``probe`` or ``projections``; with ``_dlq`` its dead letters."""
-        field = name if name.endswith("_dlq") else f"{name}_queue"
+        """A lane of separations, ``probe`` or ``projections``.
+
+        Dead letters: ``separation_dlq`` of all lanes, ``probe_dlq`` or ``projections_dlq``.
+        """
+        field = name if name.endswith("_dlq") else LANE_QUEUES.get(name, f"{name}_queue")
         return Queue(self.sqs, getattr(self.settings, field))
 
     @cached_property

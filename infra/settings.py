@@ -15,6 +15,14 @@ PREFIX = "SPLITSOUND_"
 ADMIN_EMAILS = "ADMIN_EMAILS_CSV"
 """Read under this very name too; ``SPLITSOUND_ADMIN_EMAILS_CSV`` wins where both are set."""
 
+LANE_QUEUES = {
+    "short": "separation_queue",
+    "long": "separation_long_queue",
+    "gpu-short": "separation_gpu_queue",
+    "gpu-long": "separation_gpu_long_queue",
+}
+"""The lanes of separations, each with the setting that names its queue. They share dead letters."""
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     """Each field is read from ``SPLITSOUND_<FIELD>``; AWS's own variables stay AWS's.
@@ -35,6 +43,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     replicate_api_token: without one no hosted model is offered. replicate_api_base: another
     address than Replicate's, for tests. replicate_models: JSON, which hosted models are offered,
     see ``infra.separators.replicate``. lanes: which queues a worker serves, by commas.
+    cold_start_seconds: until a worker that is not there yet can begin, for estimates.
     metadata_url: of the instance that the worker runs on, asked for notices of interruption;
     empty where there is none. metrics_port: where a worker shows its metrics; 0 for none.
     """
@@ -44,6 +53,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     operations_table: str
     event_bus: str
     separation_queue: str
+    separation_long_queue: str
+    separation_gpu_queue: str
+    separation_gpu_long_queue: str
     separation_dlq: str
     probe_queue: str
     probe_dlq: str
@@ -81,7 +93,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     replicate_api_token: str = ""
     replicate_api_base: str = ""
     replicate_models: str = ""
-    lanes: str = "short,long,gpu-short,gpu-long"
+    lanes: str = "probe,short,long,gpu-short,gpu-long"
+    cold_start_seconds: int = 180
     metadata_url: str = ""
     metrics_port: int = 0
     log_level: str = "info"

@@ -6,6 +6,8 @@ up. Events ride along while they are small, to spare the reader a query.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 from msgspec import Struct
 
@@ -16,13 +18,15 @@ DETAIL_TYPE = "Commit"
 # EventBridge takes 256 KB per call of up to ten entries; SQS takes 256 KB per message.
 MAX_RIDING_BYTES = 16 * 1024
 NONE_RIDE = msgspec.Raw(b"[]")
+ROUTED = frozenset({"SeparationRequested", "SeparationRequeued"})
+"""What rules route by lane: they see a doorbell's own members, not those of its events."""
 
 
 class Doorbell(Struct, frozen=True, omit_defaults=True):
     """Versions first..last of a stream were committed; events while they are small, else none.
 
     types lets rules match without decoding bodies; origin marks an imported commit,
-    which must not fire workers again.
+    which must not fire workers again; lane: the queue that a separation waits in.
     """
 
     stream: str
@@ -35,6 +39,7 @@ class Doorbell(Struct, frozen=True, omit_defaults=True):
     corr: str = ""
     origin: str | None = None
     events: msgspec.Raw = NONE_RIDE
+    lane: str = ""
 
     @property
     def category(self) -> str:
@@ -51,12 +56,21 @@ class _Envelope(Struct):
     detail: Doorbell
 
 
+class _Routed(Struct):
+    """Any event, as far as it says where its job waits."""
+
+    lane: str = ""
+
+
+_routed = msgspec.json.Decoder(list[_Routed])
+
+
 def ring(commit: Commit) -> Doorbell:
     """The doorbell of a commit."""
     return Doorbell(
         commit.stream, commit.first, commit.last, commit.types, commit.t,
         commit.actor, commit.cmd, commit.corr, commit.origin,
-        riding(commit.events),
+        riding(commit.events), lane(commit.types, commit.events),
     )  # fmt: skip
 
 
@@ -65,6 +79,14 @@ def riding(events: str | bytes | None) -> msgspec.Raw:
     if not isinstance(events, str) or len(events) > MAX_RIDING_BYTES:
         return NONE_RIDE
     return msgspec.Raw(events.encode())
+
+
+def lane(types: Collection[str], events: str | bytes | None) -> str:
+    """The lane that a commit's events name; empty where its types wake no separation."""
+    if not isinstance(events, str) or ROUTED.isdisjoint(types):
+        return ""
+    named = (event.lane for event in _routed.decode(events))
+    return next((each for each in named if each), "")
 
 
 def parse(body: str | bytes) -> Doorbell:

@@ -48,12 +48,13 @@ class Letters(Struct, frozen=True):
 @data_option
 def list_(name: str | None, as_json: bool, data: Path) -> None:
     """List the parked streams, of NAME or of every read model, and what the queues gave up."""
+    from handlers.operating.overview import dead_letters
     from handlers.operating.redriving import waiting
 
     if name is not None:
         named(name)
     parts = application(data)
-    letters = Letters(list(waiting(parts.parked, parts.operating, name)), _queues(parts))
+    letters = Letters(list(waiting(parts.parked, parts.operating, name)), dead_letters(parts))
     if as_json:
         terminal.emit(letters)
         return
@@ -85,12 +86,6 @@ def _list(letters: Letters, parts: Application, console: Console, data: Path) ->
         console, "", f"Look: `{show}`. When the code takes these commits again: `{redrive} --all`.",
         0, "dim",
     )  # fmt: skip
-
-
-def _queues(parts: Application) -> dict[str, int]:
-    from handlers.operating.overview import QUEUES
-
-    return {name: parts.queue(f"{name}_dlq").depth() for name in QUEUES}
 
 
 def _tell_queues(queues: dict[str, int], console: Console) -> None:

@@ -80,11 +80,9 @@ def _jobs(now: Operations) -> str:
 
 
 def _queues(now: Operations) -> str:
-    told = []
-    for name, queue in now.queues.items():
-        dead = f" ({queue.dead_letters}{GLUE}dead)" if queue.dead_letters else ""
-        told.append(f"{name}{GLUE}{queue.depth}{dead}")
-    return ", ".join(told)
+    told = [f"{name}{GLUE}{depth}" for name, depth in now.queues.items()]
+    dead = [f"{name}{GLUE}{count}{GLUE}dead" for name, count in now.dead_letters.items() if count]
+    return ", ".join((*told, *dead))
 
 
 def _advice(now: Operations, data: Path) -> list[str]:

@@ -1,8 +1,8 @@
 """How read models and work stand, in Prometheus's text format, counted when it is scraped.
 
 A scrape reads the pulses once (1 query), per read model its catalogue twice and its parked
-streams (2 gets, 1 query), 8 times a queue's depth, the open jobs (2 queries) and the progress of
-each running one (1 get). With four read models that is about 23 calls and one per running job,
+streams (2 gets, 1 query), 11 times a queue's depth, the open jobs (2 queries) and the progress of
+each running one (1 get). With four read models that is about 26 calls and one per running job,
 whatever the history's length. Today's failures cost a query over all of the day's jobs, so they
 are counted at most once a minute. A scrape that fails is an error and leaves nothing behind:
 silence would look like zeros.
@@ -138,10 +138,13 @@ def _projector(now: Operations) -> Iterable[Metric]:
 
 
 def _queues(now: Operations) -> Iterable[Metric]:
-    depth = {name: queue.depth for name, queue in now.queues.items()}
-    dead = {name: queue.dead_letters for name, queue in now.queues.items()}
-    yield _by("queue_messages", "About how many wait or are in work.", "queue", depth)
-    yield _by("queue_dead_letters", "About how many its dead-letter queue holds.", "queue", dead)
+    yield _by("queue_messages", "About how many wait or are in work.", "queue", now.queues)
+    yield _by(
+        "queue_dead_letters",
+        "About how many its dead-letter queue holds; the lanes of separations share one.",
+        "queue",
+        now.dead_letters,
+    )
 
 
 def _jobs(now: Operations) -> Iterable[Metric]:

@@ -16,13 +16,15 @@ from handlers.operating.redriving import waiting
 from infra.bootstrap import Application
 from infra.operations import Pulse
 from infra.operations.pulses import PROJECTOR
+from infra.settings import LANE_QUEUES
 from projections import JOBS_VIEW, USAGE_VIEW
 from projections.generations import first
 from projections.jobs import JobView
 from projections.projection import Projection
 from projections.usage import UsageView, day_of
 
-QUEUES = ("separation", "probe", "projections")
+QUEUES = (*LANE_QUEUES, "probe", "projections")
+DEAD_LETTERS = ("separation", "probe", "projections")
 DAY_MS = 24 * 3600 * 1000
 # A pulse is asked for every ``pulse_seconds``; three may go astray.
 _MISSED_PULSES, _LEAST_SECONDS = 3, 5
@@ -83,13 +85,6 @@ class Health(Struct, frozen=True):
     projections: list[ProjectionHealth]
 
 
-class QueueNow(Struct, frozen=True):
-    """About how many messages wait or are in work, and how many died."""
-
-    depth: int
-    dead_letters: int
-
-
 class OpenJob(Struct, frozen=True):
     """An open job. waited_ms: since it was requested; silent_ms: since its last sign of life."""
 
@@ -105,13 +100,15 @@ class OpenJob(Struct, frozen=True):
 class Operations(Struct, frozen=True):
     """What an operator looks at first.
 
-    queued, running: open jobs, of which oldest has waited longest; stuck: those silent for longer
-    than a worker may be; failures: codes of the jobs requested in the last ``days`` days (UTC)
-    that failed; paused: reasons by subject.
+    queues: about how many messages wait or are in work in each, by lane for separations;
+    dead_letters: how many died, of all lanes together; queued, running: open jobs, of which oldest
+    has waited longest; stuck: those silent for longer than a worker may be; failures: codes of the
+    jobs requested in the last ``days`` days (UTC) that failed; paused: reasons by subject.
     """
 
     time: int
-    queues: dict[str, QueueNow]
+    queues: dict[str, int]
+    dead_letters: dict[str, int]
     queued: int
     running: int
     oldest: OpenJob | None
@@ -135,13 +132,12 @@ def health(application: Application) -> Health:
 def projector(application: Application, pulses: list[Pulse], now: int) -> ProjectorHealth:
     """Whether somebody reads the projector's queue."""
     beat = max((p.beat for p in pulses if p.sent), default=None)
-    queue = _queue(application, "projections")
     return ProjectorHealth(
         is_alive(application, beat, now),
         None if beat is None else max(0, now - beat),
         len(pulses),
-        queue.depth,
-        queue.dead_letters,
+        application.queue("projections").depth(),
+        application.queue("projections_dlq").depth(),
     )
 
 
@@ -177,7 +173,8 @@ def operations(application: Application, days: int = 2) -> Operations:
     state = application.switchboard.state()
     return Operations(
         now,
-        {name: _queue(application, name) for name in QUEUES},
+        {name: application.queue(name).depth() for name in QUEUES},
+        dead_letters(application),
         sum(1 for each in rows if each.status == job.QUEUED),
         sum(1 for each in rows if each.status == job.RUNNING),
         max(rows, key=lambda each: each.waited_ms, default=None),
@@ -186,6 +183,11 @@ def operations(application: Application, days: int = 2) -> Operations:
         {subject: switch.reason for subject, switch in state.paused.items()},
         health(application),
     )
+
+
+def dead_letters(application: Application) -> dict[str, int]:
+    """About how many messages rest in each dead-letter queue. Raises Unavailable."""
+    return {name: application.queue(f"{name}_dlq").depth() for name in DEAD_LETTERS}
 
 
 def failures(application: Application, days: Iterable[str]) -> dict[str, int]:
@@ -246,7 +248,3 @@ def _open_job(application: Application, view: JobView, now: int) -> OpenJob:
         view.job_id, view.user_id, view.model, view.status, view.attempt,
         now - view.requested, now - sign,
     )  # fmt: skip
-
-
-def _queue(application: Application, name: str) -> QueueNow:
-    return QueueNow(application.queue(name).depth(), application.queue(f"{name}_dlq").depth())

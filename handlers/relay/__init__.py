@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from projections.doorbell import Doorbell, riding
+from projections.doorbell import Doorbell, lane, riding
 
 Record = dict[str, Any]
 
@@ -43,17 +43,19 @@ class Relay:
 def doorbell(record: Record) -> Doorbell:
     """The doorbell of a stream record, from its NEW_IMAGE."""
     image = record["dynamodb"]["NewImage"]
+    types, events = tuple(sorted(image["types"]["SS"])), image["events"].get("S")
     return Doorbell(
         image["stream_id"]["S"],
         int(image["seq"]["N"]),
         int(image["n"]["N"]),
-        tuple(sorted(image["types"]["SS"])),
+        types,
         int(image["t"]["N"]),
         _text(image, "actor") or "",
         _text(image, "cmd") or "",
         _text(image, "corr") or "",
         _text(image, "origin"),
-        riding(image["events"].get("S")),
+        riding(events),
+        lane(types, events),
     )
 
 

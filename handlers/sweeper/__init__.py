@@ -13,6 +13,7 @@ from another stage sleeps until somebody acts on it here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -38,10 +39,14 @@ ACTOR = "sweeper"
 
 @dataclass(frozen=True)
 class Work:
-    """A kind of work: its queue and its dead letters."""
+    """A kind of work: its queues by lane, the usual one first, and their dead letters."""
 
-    queue: Queue
+    queues: Mapping[str, Queue]
     dead: Queue
+
+    def queue(self, lane: str) -> Queue:
+        """That of a lane; the usual one for a lane that this deployment doesn't know."""
+        return self.queues.get(lane) or next(iter(self.queues.values()))
 
 
 @dataclass(frozen=True)
@@ -118,13 +123,12 @@ class Sweeper:
         return progress is not None and progress.beat > self.context.clock.now() - grace
 
     def _ring(self, projection: Projection[Any], row: Row) -> None:
-        work, event = (
-            (self.separation, job.SeparationRequested)
-            if projection is JOBS_VIEW
-            else (self.probe, asset.UploadCompleted)
-        )
-        bell = Doorbell(row.stream, row.version, row.version, (event.__name__,), 0, ACTOR)
-        work.queue.send(envelope(bell))
+        work, event, lane = self.probe, asset.UploadCompleted.__name__, ""
+        if projection is JOBS_VIEW:
+            work, event = self.separation, job.SeparationRequested.__name__
+            lane = getattr(projection.read(row), "lane", "")
+        bell = Doorbell(row.stream, row.version, row.version, (event,), 0, ACTOR, lane=lane)
+        work.queue(lane).send(envelope(bell))
         self.operations.note_rung(row.stream)
         self.log.info("rang again", stream=row.stream)
 

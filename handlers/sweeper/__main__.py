@@ -13,7 +13,7 @@ from handlers.sweeper import Sweeper, Work
 from handlers.sweeper.healing import Healing
 from infra.bootstrap import Application
 from infra.logs import configure
-from infra.settings import from_environment
+from infra.settings import LANE_QUEUES, from_environment
 
 
 def build(application: Application, log: object) -> Sweeper:
@@ -23,8 +23,8 @@ def build(application: Application, log: object) -> Sweeper:
         application.context,
         application.reading,
         application.operations,
-        Work(application.queue("separation"), application.queue("separation_dlq")),
-        Work(application.queue("probe"), application.queue("probe_dlq")),
+        Work({n: application.queue(n) for n in LANE_QUEUES}, application.queue("separation_dlq")),
+        Work({"": application.queue("probe")}, application.queue("probe_dlq")),
         1000 * max(settings.sweep_seconds, settings.stale_seconds),
         log,
     )

@@ -27,6 +27,9 @@ class Resources(Struct, frozen=True):
     operations_table: str
     event_bus: str
     separation_queue: str
+    separation_long_queue: str
+    separation_gpu_queue: str
+    separation_gpu_long_queue: str
     probe_queue: str
     projections_queue: str
     separation_dlq: str

@@ -88,7 +88,7 @@ def test_a_rebuild_fires_nothing(filled: Application) -> None:
     events = items(filled, filled.settings.events_table)
     assert assembled(filled, Pace()).run().flipped
     assert items(filled, filled.settings.events_table) == events
-    for queue in ("separation", "probe", "projections"):
+    for queue in ("short", "probe", "projections"):
         assert filled.queue(queue).depth() == 0
 
 

@@ -56,7 +56,7 @@ def test_a_commit_rings_with_its_events(application: Application) -> None:
     assert {s: said(ring(c)) for s, c in commits.items()} == {s: said(b) for s, b in bells.items()}
     assert bells["user-usr_0"].corr == "req_1"
     assert application.queue("probe").depth() == 0
-    assert application.queue("separation").depth() == 0
+    assert application.queue("short").depth() == 0
 
 
 def test_an_imported_commit_fires_no_worker_but_is_projected(application: Application) -> None:

@@ -67,7 +67,7 @@ def test_waiting_work_whose_message_was_lost_rings_again(
     time.sleep(0.05)
     assert sweeper.sweep(grace=20) == 2
     assert sweeper.sweep(grace=20) == 0  # not again so soon
-    assert rung(application, "separation") == ["job-job_a"]
+    assert rung(application, "short") == ["job-job_a"]
     assert rung(application, "probe") == ["asset-ast_new"]
 
 
@@ -83,11 +83,11 @@ def test_a_silent_job_rings_and_a_living_one_does_not(
     now = application.clock.now()
     application.operations.report("job_a", Progress(1, "w", "decode", 0.5, now))
     sweeper.sweep(grace=60_000)
-    assert rung(application, "separation") == []
+    assert rung(application, "short") == []
     application.operations.report("job_a", Progress(1, "w", "decode", 0.5, 0))
     time.sleep(0.01)
     sweeper.sweep(grace=5)
-    assert rung(application, "separation") == ["job-job_a"]
+    assert rung(application, "short") == ["job-job_a"]
 
 
 def test_a_dead_job_ends_and_its_credits_come_back(
@@ -134,7 +134,7 @@ def test_a_row_that_lost_its_last_message_is_caught_up_and_not_rung(
     do(application, CompleteSeparation("job_a", 1, (), 0.0))  # and nobody hears of it
     time.sleep(0.01)
     sweeper.sweep(grace=5)
-    assert rung(application, "separation") == []
+    assert rung(application, "short") == []
     head = application.reading.rows.head("jobs@1", "job-job_a")
     assert head is not None
     assert JOBS_VIEW.read(head).status == "completed"
@@ -148,7 +148,7 @@ def test_imported_work_sleeps(application: Application, sweeper: Sweeper) -> Non
     importer.flush()
     project(application)
     sweeper.sweep(grace=0)
-    assert rung(application, "separation") == ["job-job_a"]
+    assert rung(application, "short") == ["job-job_a"]
 
 
 def test_a_job_that_kills_its_workers_ends(application: Application) -> None:

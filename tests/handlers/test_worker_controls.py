@@ -57,7 +57,7 @@ def job(application: Application) -> JobState:
 def message(application: Application) -> Message:
     """The job's doorbell, delivered by the queue."""
     (requested, *_) = application.store.read("job-job")
-    queue = application.queue("separation")
+    queue = application.queue("short")
     queue.send(envelope(ring(requested)))
     (received,) = queue.receive(1, wait=2)
     return received
@@ -98,6 +98,6 @@ def test_the_commit_of_a_requeue_wakes_a_worker(parts: Application) -> None:
     do(parts, StartSeparation("job", "w:1"))
     do(parts, RequeueSeparation("job", "it hangs"))
     Relay(parts.bus)({"Records": records(parts)})
-    bells = received(parts.queue("separation"), 2)
+    bells = received(parts.queue("short"), 2)
     assert {bell.types for bell in bells} == {("SeparationRequested",), ("SeparationRequeued",)}
     assert {bell.stream for bell in bells} == {"job-job"}

@@ -24,6 +24,7 @@ def snapshot(cloud: Cloud) -> dict[str, Any]:
     tables = (made.events_table, made.read_models_table, made.operations_table)
     queues = (
         *(made.separation_queue, made.probe_queue, made.projections_queue),
+        *(made.separation_long_queue, made.separation_gpu_queue, made.separation_gpu_long_queue),
         *(made.separation_dlq, made.probe_dlq, made.projections_dlq),
     )
     rules = events.list_rules(EventBusName=made.event_bus)["Rules"]
@@ -182,6 +183,23 @@ def test_a_fresh_commit_wakes_work_and_an_imported_one_only_projections(cloud: C
     assert [d["stream"] for d in received(cloud, made.probe_queue)] == ["asset-fresh"]
     everything = {d["stream"] for d in received(cloud, made.projections_queue)}
     assert everything == {"job-fresh", "job-restored", "asset-fresh", "asset-restored"}
+
+
+def test_a_separation_wakes_the_workers_of_its_lane_only(cloud: Cloud) -> None:
+    made = cloud.resources
+    queues = {
+        "short": made.separation_queue,
+        "long": made.separation_long_queue,
+        "gpu-short": made.separation_gpu_queue,
+        "gpu-long": made.separation_gpu_long_queue,
+    }
+    for lane in queues:
+        publish(cloud, types=["SeparationRequeued"], stream=f"job-{lane}", lane=lane)
+    publish(cloud, types=["SeparationRequested"], stream="job-from-before-lanes")
+    for lane, url in queues.items():
+        found = {d["stream"] for d in received(cloud, url)}
+        older = {"job-from-before-lanes"} if lane == "short" else set()
+        assert found == {f"job-{lane}"} | older
 
 
 def test_a_message_that_nobody_manages_goes_to_the_dead_letters(cloud: Cloud) -> None:

@@ -65,26 +65,38 @@ def test_the_local_stack_knows_every_declared_type_and_every_resource_has_an_out
 
 def test_work_is_woken_by_fresh_commits_only_and_projections_by_all() -> None:
     template = load()
-    for rule, events in [
-        ("SeparationRule", ["SeparationRequested", "SeparationRequeued"]),
-        ("ProbeRule", ["UploadCompleted"]),
+    fresh, separations = [{"exists": False}], ["SeparationRequested", "SeparationRequeued"]
+    for rule, events, lane in [
+        ("SeparationRule", separations, {"lane": ["short", {"exists": False}]}),
+        ("LongSeparationRule", separations, {"lane": ["long"]}),
+        ("GpuSeparationRule", separations, {"lane": ["gpu-short"]}),
+        ("GpuLongSeparationRule", separations, {"lane": ["gpu-long"]}),
+        ("ProbeRule", ["UploadCompleted"], {}),
     ]:
         assert properties(template, rule)["EventPattern"] == {
             "source": ["splitsound"],
-            "detail": {"types": events, "origin": [{"exists": False}]},
+            "detail": {"types": events, "origin": fresh, **lane},
         }
     assert properties(template, "ProjectionsRule")["EventPattern"] == {"source": ["splitsound"]}
 
 
-def test_each_queue_has_its_own_dead_letters_and_asks_for_tls_on_aws_only() -> None:
+def test_queues_have_dead_letters_and_ask_for_tls_on_aws_only() -> None:
     on_aws, locally = load(), load(RequireTls="false")
-    for name in ("Separation", "Probe", "Projections"):
+    for name, kind in [
+        (f"{lane}Separation", "Separation") for lane in ("", "Long", "Gpu", "GpuLong")
+    ] + [
+        ("Probe", "Probe"),
+        ("Projections", "Projections"),
+    ]:
         redrive = properties(on_aws, f"{name}Queue")["RedrivePolicy"]
-        assert redrive == {"deadLetterTargetArn": f"arn-{name}DeadLetters", "maxReceiveCount": 5}
-        statements = properties(on_aws, f"{name}QueuePolicy")["PolicyDocument"]["Statement"]
+        assert redrive == {"deadLetterTargetArn": f"arn-{kind}DeadLetters", "maxReceiveCount": 5}
+        policy = properties(on_aws, f"{kind}QueuePolicy")
+        assert {f"ref-{name}Queue", f"ref-{kind}DeadLetters"} <= set(policy["Queues"])
+        statements = policy["PolicyDocument"]["Statement"]
         assert [statement["Sid"] for statement in statements] == ["RuleSends", "TlsOnly"]
-        assert statements[0]["Condition"]["ArnEquals"] == {"aws:SourceArn": f"arn-{name}Rule"}
-        statements = properties(locally, f"{name}QueuePolicy")["PolicyDocument"]["Statement"]
+        senders = statements[0]["Condition"]["ArnEquals"]["aws:SourceArn"]
+        assert f"arn-{name}Rule" in ([senders] if isinstance(senders, str) else senders)
+        statements = properties(locally, f"{kind}QueuePolicy")["PolicyDocument"]["Statement"]
         assert [statement["Sid"] for statement in statements] == ["RuleSends"]
     assert "MediaBucketPolicy" in {each.name for each in on_aws.in_order()}
     assert "MediaBucketPolicy" not in {each.name for each in locally.in_order()}

@@ -17,7 +17,7 @@ from handlers.api.requests import ApiRequest
 from handlers.api.service import Api, Service
 from handlers.history import Told, said
 from handlers.operating import redriving
-from handlers.operating.overview import QUEUES
+from handlers.operating.overview import dead_letters
 from infra.operations import Parked
 
 ByProjection = Annotated[
@@ -144,7 +144,7 @@ def _list(service: Service, projection: str | None) -> DeadLetters:
     parked = redriving.waiting(application.parked, application.operating, projection)
     return DeadLetters(
         [_letter(each) for each in parked],
-        {name: application.queue(f"{name}_dlq").depth() for name in QUEUES},
+        dead_letters(application),
     )
 
 

@@ -20,7 +20,6 @@ from handlers.operating.overview import (
     Health,
     OpenJob,
     ProjectionHealth,
-    QueueNow,
 )
 from projections import switching
 
@@ -91,12 +90,15 @@ class OpenJobBody(Struct, frozen=True, kw_only=True):
 class OperationsBody(Struct, frozen=True, kw_only=True):
     """What to look at first. oldest: the open job that has waited longest.
 
-    stuck: open jobs that are silent for longer than a worker may be; failures: jobs requested
-    today and yesterday (UTC) that failed, by code; paused: reasons by subject.
+    queues: about how many messages wait or are in work in each, by lane for separations;
+    dead_letters: about how many died, of all lanes together; stuck: open jobs that are silent for
+    longer than a worker may be; failures: jobs requested today and yesterday (UTC) that failed, by
+    code; paused: reasons by subject.
     """
 
     at: Moment
-    queues: dict[str, QueueNow]
+    queues: dict[str, int]
+    dead_letters: dict[str, int]
     queued: int
     running: int
     oldest: OpenJobBody | None
@@ -161,6 +163,7 @@ async def show_operations(service: Api) -> OperationsBody:
     return OperationsBody(
         at=moment(found.time),
         queues=found.queues,
+        dead_letters=found.dead_letters,
         queued=found.queued,
         running=found.running,
         oldest=_open_job(found.oldest) if found.oldest else None,

@@ -50,7 +50,9 @@ def test_what_needs_a_hand_comes_last_with_what_to_type(
     assert "the disks" in done.out
     snapshot = shell("status", "--json").data
     assert snapshot["paused"][0]["subject"] == "intake"
-    assert snapshot["operations"]["queues"].keys() == {"separation", "probe", "projections"}
+    lanes = {"short", "long", "gpu-short", "gpu-long"}
+    assert snapshot["operations"]["queues"].keys() == lanes | {"probe", "projections"}
+    assert snapshot["operations"]["dead_letters"].keys() == {"separation", "probe", "projections"}
 
 
 def test_without_a_terminal_it_watches_once(shell: Shell) -> None:

@@ -46,12 +46,12 @@ def test_lost_messages_ring_again(shell: Shell, application: Application) -> Non
     counted = shell("events", "republish", "--since", "1h", "--dry-run")
     assert counted.code == 0
     assert "nothing was published" in counted.out
-    assert application.queue("separation").depth() == 0
+    assert application.queue("short").depth() == 0
     done = shell("events", "republish", "--since", "1h", "--category", "job")
     assert done.code == 0
     assert "Found       2 commits of 2 streams" in done.out
     assert "Published   2 doorbells" in done.out
-    assert rung(application.queue("separation")) == {"job-job_0", "job-job_1"}
+    assert rung(application.queue("short")) == {"job-job_0", "job-job_1"}
     nothing = shell("events", "republish", "--since", "1d", "--until", "1h", "--json").data
     assert (nothing["commits"], nothing["published"], nothing["refused"]) == (0, 0, [])
     told = " ".join(shell("events", "republish", "--help").out.split())
