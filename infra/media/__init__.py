@@ -1,17 +1,34 @@
-"""Sound in and out of files, by ffmpeg: measure, decode to a spool, encode from it.
+"""Sound in and out of files, by ffmpeg, as a stream of blocks.
 
-A *spool* is a headerless file of interleaved little-endian float32 at the source's rate,
-with one or two channels. Whatever touches an upload runs with named demuxers and the file
-protocol only, under a time limit and a cancellation check, in bounded memory.
+``measure`` finds out what a file holds, ``blocks`` decodes it, ``Encoder`` makes a file that
+people play and ``Master`` keeps a stem until its gain is known. Blocks are float32 of shape
+(channels, n), one or two channels, at the song's own rate. Memory does not grow with the song.
+
+Whatever touches an upload runs with named demuxers and the file protocol only, confined to
+that one file, under a time limit and a cancellation check.
 
 All failures are ``domain.errors.MediaError``; its texts never carry ffmpeg's own output,
 which names local paths. Cancelling raises ``domain.audio.Cancelled``.
 """
 
 from domain.audio import Cancelled
-from infra.media.decode import Measured, decode, measure
-from infra.media.encode import encode
+from infra.media.decode import Measured, blocks, measure
+from infra.media.encode import Encoder
+from infra.media.formats import PREVIEW
+from infra.media.master import Master
 from infra.media.process import binary
-from infra.media.spool import read_blocks
+from infra.media.spool import decode, encode, read_blocks
 
-__all__ = ["Cancelled", "Measured", "binary", "decode", "encode", "measure", "read_blocks"]
+__all__ = [
+    "PREVIEW",
+    "Cancelled",
+    "Encoder",
+    "Master",
+    "Measured",
+    "binary",
+    "blocks",
+    "decode",
+    "encode",
+    "measure",
+    "read_blocks",
+]

@@ -1,100 +1,107 @@
-"""From a spool to a file that people play: FLAC and WAV with 24 bits, MP3."""
+"""From samples to a file that people play."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import ffmpeg
-import numpy as np
-from numpy.typing import NDArray
 
 from domain.audio import Audio, Format
-from domain.errors import MediaError
+from domain.errors import MediaError, SplitSoundError, StorageFull
 from infra.media import process
+from infra.media.formats import Recipe, recipe, samples_at
 from infra.media.gapless import correct_padding
-from infra.media.spool import read_blocks
+from infra.media.sandbox import confined
+from infra.media.sound import Block
 
-_FULL_SCALE = 2**23
 
+class Encoder:
+    """Writes blocks to a file as they come: a context manager.
 
-def encode(
-    spool: Path,
-    audio: Audio,
-    target: Path,
-    format: Format,  # noqa: A002 - the field's word
-    *,
-    gain: float = 1.0,
-    timeout: float,
-    cancelled: Callable[[], bool] = process.never,
-) -> None:
-    """Writes ``spool`` times ``gain`` as ``format`` at the same rate and channels.
+    ``audio`` is what will be written: its samples must all have come when ``finish`` is
+    called. Leaving the context without ``finish`` stops ffmpeg and removes the target.
 
-    FLAC and WAV carry 24 bits, rounded, limited at full scale; WAV turns to RF64 past 4 GB.
-    MP3 is 320 kb/s, or the most that MPEG-2 and 2.5 allow for low rates. Decoding gives
-    exactly ``audio.samples`` again, MP3 too in players that read the gapless header.
-    Raises MediaError ``ffmpeg_timeout`` or ``ffmpeg_failed``, Cancelled; the target is
-    removed then. Raises KeyError for a format that is not in ``domain.audio.FORMATS``.
+    FLAC and WAV carry 24 bits, ``wav16`` 16, both rounded and limited at full scale, without
+    dither: the stems' sum stays within half a step per stem of the song, and silence stays
+    silence. ``wav32f`` carries the floats. WAV turns to RF64 past 4 GB. MP3 is 320 kb/s, or the
+    most that MPEG-2 and 2.5 allow for low rates; AAC 128 and Opus 80 kb/s per channel; the
+    preview 96 kb/s. Decoding gives exactly ``audio.samples`` again, in players that read the
+    gapless header (MP3), the edit list (AAC) or the granule positions (Opus); Opus, and the
+    preview of a song at a rate that MP3 lacks, give the samples at their own rate, rounded up.
+
+    timeout: seconds that we wait for ffmpeg, time between the calls aside.
+    Raises KeyError for a format that is neither in ``domain.audio.FORMATS`` nor ``PREVIEW``.
+    Its methods raise MediaError ``ffmpeg_timeout`` or ``ffmpeg_failed``, StorageFull, Cancelled.
     """
-    raw, settings = _SETTINGS[format.name]
-    given = ffmpeg.input("pipe:0", format=raw, ar=audio.rate, ac=audio.channels)
-    stream = given.output(f"file:{target.absolute()}", fflags="+bitexact", **settings(audio))
-    pack = _as_float if raw == "f32le" else _as_24_bits
-    try:
-        outcome = process.run(
-            process.arguments(stream),
-            timeout=timeout,
-            cancelled=cancelled,
-            feed=_packed(spool, audio.channels, gain, pack),
-        )
-        if outcome.code != 0 or not target.exists():
-            raise MediaError(
-                "ffmpeg_failed", f"The {format.name} file could not be written; try again."
+
+    def __init__(
+        self,
+        target: Path,
+        audio: Audio,
+        format: Format,  # noqa: A002 - the field's word
+        *,
+        timeout: float,
+        cancelled: Callable[[], bool] = process.never,
+    ) -> None:
+        self._target, self._audio, self._format = target, audio, format
+        self._recipe = recipe(format, audio)
+        self._timeout, self._cancelled = timeout, cancelled
+        self._written, self._finished = 0, False
+
+    def __enter__(self) -> Self:
+        # Confined, ffmpeg may write this one file and create none.
+        self._target.touch()
+        try:
+            self._child = process.Child(
+                _command(self._target, self._audio, self._recipe),
+                timeout=self._timeout,
+                cancelled=self._cancelled,
+                stdin=True,
             )
-        if format.name == "mp3":
-            correct_padding(target, audio.samples, audio.rate)
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
+        except BaseException:
+            self._target.unlink(missing_ok=True)
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.stop()
+        if not self._finished:
+            self._target.unlink(missing_ok=True)
+
+    def write(self, block: Block) -> None:
+        """Encodes (channels, n) float32 samples; waits while ffmpeg is busy."""
+        self._written += block.shape[1]
+        if not self._child.write(self._recipe.pack(block)):
+            raise self._failure(self._child.end())
+
+    def finish(self) -> None:
+        """Completes the file. Raises ValueError when more or fewer samples came than said."""
+        if self._written != self._audio.samples:
+            raise ValueError(f"{self._written} samples came, {self._audio.samples} were announced")
+        outcome = self._child.end()
+        if outcome.code != 0 or not self._target.stat().st_size:
+            raise self._failure(outcome)
+        if self._recipe.output["acodec"] == "libmp3lame":
+            rate = self._recipe.rate
+            correct_padding(self._target, samples_at(self._audio, rate), rate)
+        self._finished = True
+
+    def _failure(self, outcome: process.Outcome) -> SplitSoundError:
+        if "No space left on device" in outcome.log:
+            return StorageFull("The disk for stems in the making is full. Try again later.")
+        return MediaError(
+            "ffmpeg_failed", f"The {self._format.name} file could not be written; try again."
+        )
 
 
-def _packed(
-    spool: Path, channels: int, gain: float, pack: Callable[[NDArray[np.float32]], bytes]
-) -> Iterator[bytes]:
-    for block in read_blocks(spool, channels):
-        yield pack((block * np.float32(gain)).T)
-
-
-def _as_24_bits(frames: NDArray[np.float32]) -> bytes:
-    """Packed s24le. Rounded here because ffmpeg's own conversion cuts towards -infinity."""
-    scaled = np.rint(frames.astype(np.float64) * _FULL_SCALE)
-    whole = np.clip(scaled, -_FULL_SCALE, _FULL_SCALE - 1).astype("<i4")
-    return whole.reshape(-1, 1).view(np.uint8)[:, :3].tobytes()
-
-
-def _as_float(frames: NDArray[np.float32]) -> bytes:
-    return frames.astype("<f4").tobytes()
-
-
-def _flac(_: Audio) -> dict[str, Any]:
-    # Rates outside the streamable subset are legal FLAC. A fixed frame size, because ffmpeg
-    # takes it from the first block otherwise and refuses songs of a few samples.
-    return {"format": "flac", "acodec": "flac", "strict": "experimental", "frame_size": 4608}
-
-
-def _wav(_: Audio) -> dict[str, Any]:
-    return {"format": "wav", "acodec": "pcm_s24le", "rf64": "auto"}
-
-
-def _mp3(audio: Audio) -> dict[str, Any]:
-    # MPEG-1, MPEG-2, MPEG-2.5: the highest rate each table (and LAME) has.
-    kbps = 320 if audio.rate >= 32_000 else 160 if audio.rate >= 16_000 else 64
-    return {"format": "mp3", "acodec": "libmp3lame", "audio_bitrate": f"{kbps}k"}
-
-
-_SETTINGS: dict[str, tuple[str, Callable[[Audio], dict[str, Any]]]] = {
-    "flac": ("s24le", _flac),
-    "wav": ("s24le", _wav),
-    "mp3": ("f32le", _mp3),
-}
+def _command(target: Path, audio: Audio, made: Recipe) -> list[str]:
+    given = ffmpeg.input("pipe:0", format=made.raw, ar=audio.rate, ac=audio.channels)
+    stream = given.output(
+        f"file:{target.absolute()}",
+        fflags="+bitexact",
+        **{"flags:a": "+bitexact", "ar": made.rate},
+        **made.output,
+    )
+    return confined(process.arguments(stream), write=[target])

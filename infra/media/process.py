@@ -1,25 +1,26 @@
-"""One ffmpeg run: its own session, a time limit, a cancellation check, bounded memory.
+"""One ffmpeg as a child: pipes with back-pressure, a time limit, a cancellation check.
 
 ``ffmpeg-python`` writes the arguments; its ``run_async`` can neither start a session nor
-bind the child's life to ours, so the process is started here from its ``compile``.
+bind the child's life to ours, so the process is started here from its ``compile``, through
+the launcher that confines it (``sandbox``).
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
-import selectors
+import select
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import IO, Any, Self
 
 import ffmpeg
 import imageio_ffmpeg  # type: ignore[import-untyped]  # ships no type information
+from msgspec import Struct
 
 from domain.audio import Cancelled
 from domain.errors import MediaError
@@ -27,15 +28,19 @@ from domain.errors import MediaError
 POLL_SECONDS = 0.1
 PIPE_BYTES = 1 << 20
 LOG_BYTES = 256 * 1024
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-class Outcome(NamedTuple):
-    """How ffmpeg ended. code: exit status, negative for a signal; log: head of its stderr."""
+class Outcome(Struct, frozen=True):
+    """How ffmpeg ended.
+
+    code: exit status, negative for a signal; log: head of its stderr; cpu_seconds: user and
+    system time; peak_bytes: most memory it held, or its parent at the start, if that was more.
+    """
 
     code: int
     log: str
+    cpu_seconds: float
+    peak_bytes: int
 
 
 def never() -> bool:
@@ -60,30 +65,116 @@ def arguments(stream: Any) -> list[str]:
     return command
 
 
-def run(
-    command: list[str],
-    *,
-    timeout: float,
-    cancelled: Callable[[], bool] = never,
-    feed: Iterator[bytes] | None = None,
-    sink: Callable[[bytes], None] | None = None,
-) -> Outcome:
-    """Runs ffmpeg to its end, pumping ``feed`` into stdin and stdout into ``sink``.
+class Child:
+    """A running program; leaving the context kills it if it has not ended.
 
-    timeout: seconds for the whole run; cancelled: polled about ten times a second in this
-    thread. An exception from ``sink`` or ``feed`` stops the run and propagates.
-    Raises Cancelled, or MediaError ``ffmpeg_timeout`` or ``ffmpeg_failed`` (not startable).
+    timeout: seconds that we may spend waiting for it, all waits together: what its caller does
+    between them (a network, say) is not its fault. cancelled: polled about ten times a second
+    while we wait, in the calling thread. Every method raises Cancelled, and MediaError
+    ``ffmpeg_timeout``; starting raises MediaError ``ffmpeg_failed`` where it cannot be run.
+    The child dies with the thread that started it.
     """
-    process = _start(command, stdin=feed is not None, stdout=sink is not None)
-    watch = _Watch(time.monotonic() + timeout, cancelled)
-    try:
-        log = _pump(process, watch, feed, sink)
-        while process.poll() is None:
-            watch()
-            time.sleep(0.002)
-        return Outcome(process.returncode, log.decode("utf-8", "replace"))
-    finally:
-        _stop(process)
+
+    def __init__(
+        self,
+        command: list[str],
+        *,
+        timeout: float,
+        cancelled: Callable[[], bool] = never,
+        stdin: bool = False,
+        stdout: bool = False,
+    ) -> None:
+        self._patience = _Patience(timeout, cancelled)
+        self._process = _start(command, stdin=stdin, stdout=stdout)
+        if self._process.stdin:
+            os.set_blocking(self._process.stdin.fileno(), False)
+        self._ready, self._log = select.poll(), bytearray()
+        self._usage = (0.0, 0)
+        if self._process.stderr:
+            self._ready.register(self._process.stderr, select.POLLIN)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def read(self, buffer: bytearray) -> int:
+        """Fills the buffer from the child's stdout; how many bytes came, fewer at the end."""
+        assert self._process.stdout, "started without stdout"
+        fd, view, done = self._process.stdout.fileno(), memoryview(buffer), 0
+        while done < len(view):
+            self._await(fd, select.POLLIN)
+            count = os.readv(fd, [view[done:]])
+            if not count:
+                break
+            done += count
+        return done
+
+    def write(self, data: bytes) -> bool:
+        """Feeds all of it to the child's stdin; false when the child no longer listens."""
+        assert self._process.stdin, "started without stdin"
+        fd, left = self._process.stdin.fileno(), memoryview(data)
+        while left:
+            self._await(fd, select.POLLOUT)
+            try:
+                left = left[os.write(fd, left) :]
+            except BlockingIOError:
+                continue
+            except BrokenPipeError:
+                return False
+        return True
+
+    def end(self) -> Outcome:
+        """Closes stdin and waits for the child's own end."""
+        _close(self._process.stdin)
+        while self._process.stderr and not self._process.stderr.closed:
+            self._listen_to(self._patience.poll(self._ready))
+        while not self._reaped(os.WNOHANG):
+            self._patience.sleep(0.002)
+        code = self._process.returncode
+        return Outcome(code, self._log.decode("utf-8", "replace"), *self._usage)
+
+    def stop(self) -> None:
+        """Kills it at once unless it has ended, and closes the pipes."""
+        if not self._reaped(os.WNOHANG):
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._reaped(0)
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            _close(pipe)
+
+    def _await(self, fd: int, event: int) -> None:
+        self._ready.register(fd, event)
+        try:
+            while not self._listen_to(self._patience.poll(self._ready), fd):
+                pass
+        finally:
+            self._ready.unregister(fd)
+
+    def _listen_to(self, events: list[tuple[int, int]], wanted: int = -1) -> bool:
+        """Keeps what the child says on stderr; whether the wanted pipe is ready."""
+        ready = {fd for fd, _ in events}
+        stderr = self._process.stderr
+        if stderr and not stderr.closed and stderr.fileno() in ready:
+            chunk = os.read(stderr.fileno(), PIPE_BYTES)
+            self._log.extend(chunk[: LOG_BYTES - len(self._log)])
+            if not chunk:
+                self._ready.unregister(stderr)
+                stderr.close()
+        return wanted in ready
+
+    def _reaped(self, flags: int) -> bool:
+        if self._process.returncode is None:
+            # Not Popen.wait: only wait4 tells what the child used.
+            process, status, used = os.wait4(self._process.pid, flags)
+            if not process:
+                return False
+            self._process.returncode = os.waitstatus_to_exitcode(status)
+            self._usage = (used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+        return True
 
 
 def _start(command: list[str], *, stdin: bool, stdout: bool) -> subprocess.Popen[bytes]:
@@ -97,114 +188,52 @@ def _start(command: list[str], *, stdin: bool, stdout: bool) -> subprocess.Popen
             stderr=subprocess.PIPE,
             env={"AV_LOG_FORCE_NOCOLOR": "1", "LC_ALL": "C", **kept},
             start_new_session=True,
-            preexec_fn=_die_with_parent if _libc else None,  # noqa: PLW1509 - see there
             pipesize=PIPE_BYTES,
             bufsize=0,
         )
     except OSError as error:
-        raise MediaError(
-            "ffmpeg_failed", "ffmpeg could not be started; ask the operator to check it."
-        ) from error
+        raise not_startable() from error
 
 
-def _die_with_parent() -> None:
-    """In the child: be killed when the thread that waits for us goes, whatever ended it.
-
-    Only a bound C function is called here, as a forked child of a threaded parent must.
-    """
-    if _libc:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def not_startable() -> MediaError:
+    """The error of an ffmpeg that is not there, or not for this machine."""
+    return MediaError("ffmpeg_failed", "ffmpeg could not be started; ask the operator to check it.")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            process.kill()
-        process.wait()
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe:
+def _close(pipe: IO[bytes] | None) -> None:
+    if pipe:
+        with suppress(BrokenPipeError):
             pipe.close()
 
 
-class _Watch:
-    """Raises when time is up or the work was cancelled."""
+class _Patience:
+    """Time left to wait, and the wish to go on."""
 
-    def __init__(self, deadline: float, cancelled: Callable[[], bool]) -> None:
-        self._deadline, self._cancelled, self._next = deadline, cancelled, 0.0
+    def __init__(self, timeout: float, cancelled: Callable[[], bool]) -> None:
+        self._left, self._cancelled, self._next = timeout, cancelled, 0.0
 
-    def __call__(self) -> None:
-        now = time.monotonic()
-        if now >= self._deadline:
+    def poll(self, ready: select.poll) -> list[tuple[int, int]]:
+        """The pipes that are ready now or within a tenth of a second."""
+        self._check()
+        begun = time.monotonic()
+        events = ready.poll(POLL_SECONDS * 1000)
+        self._left -= time.monotonic() - begun
+        return events
+
+    def sleep(self, seconds: float) -> None:
+        self._check()
+        time.sleep(seconds)
+        self._left -= seconds
+
+    def _check(self) -> None:
+        if self._left <= 0:
             raise MediaError(
                 "ffmpeg_timeout",
                 "Reading or writing this audio took longer than its time limit; try again, "
                 "or convert the file to WAV or FLAC first.",
             )
+        now = time.monotonic()
         if now >= self._next:
             self._next = now + POLL_SECONDS
             if self._cancelled():
                 raise Cancelled
-
-
-def _pump(
-    process: subprocess.Popen[bytes],
-    watch: _Watch,
-    feed: Iterator[bytes] | None,
-    sink: Callable[[bytes], None] | None,
-) -> bytearray:
-    """Moves bytes until ffmpeg closes its pipes; the head of its log."""
-    log = bytearray()
-
-    def keep(chunk: bytes) -> None:
-        log.extend(chunk[: LOG_BYTES - len(log)])
-
-    with selectors.DefaultSelector() as ready:
-        if process.stderr:
-            ready.register(process.stderr, selectors.EVENT_READ, _Drain(keep))
-        if process.stdout and sink:
-            ready.register(process.stdout, selectors.EVENT_READ, _Drain(sink))
-        if process.stdin and feed is not None:
-            os.set_blocking(process.stdin.fileno(), False)
-            ready.register(process.stdin, selectors.EVENT_WRITE, _Fill(feed))
-        while ready.get_map():
-            watch()
-            for key, _ in ready.select(POLL_SECONDS):
-                if not key.data(key.fd):
-                    ready.unregister(key.fileobj)
-                    key.fileobj.close()  # type: ignore[union-attr]  # a pipe, never an int
-    return log
-
-
-class _Drain:
-    """Reads what is there; false at the end of the pipe."""
-
-    def __init__(self, sink: Callable[[bytes], None]) -> None:
-        self._sink = sink
-
-    def __call__(self, fd: int) -> bool:
-        chunk = os.read(fd, PIPE_BYTES)
-        if chunk:
-            self._sink(chunk)
-        return bool(chunk)
-
-
-class _Fill:
-    """Writes what fits; false when all is written or ffmpeg no longer listens."""
-
-    def __init__(self, feed: Iterator[bytes]) -> None:
-        self._feed, self._left = feed, memoryview(b"")
-
-    def __call__(self, fd: int) -> bool:
-        if not self._left:
-            self._left = memoryview(next(self._feed, b""))
-            if not self._left:
-                return False
-        try:
-            self._left = self._left[os.write(fd, self._left) :]
-        except BlockingIOError:
-            return True
-        except BrokenPipeError:
-            return False  # its exit status tells the rest
-        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import wave
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from domain.audio import Audio
+from domain.audio import Audio, Format
 from domain.errors import MediaError
 from infra import media
+from infra.media.sound import Block
 
 # The tone of a file that a hostile one tries to reach; our own files sound two octaves lower.
 SECRET_HZ = 3000.0
@@ -41,11 +43,36 @@ def refused(path: Path) -> MediaError:
         measured(path)
     assert str(path.parent) not in str(caught.value)
     with pytest.raises(MediaError):
-        media.decode(path, path.parent / "spool", audio=Audio(10**6, 44100, 2), timeout=20)
-    assert not (path.parent / "spool").exists()
+        decoded(path, Audio(10**6, 44100, 2))
     return caught.value
 
 
-def spool(path: Path, frames: np.ndarray) -> Path:
-    path.write_bytes(frames.astype("<f4").tobytes())
+def decoded(path: Path, audio: Audio, block: int = 65_536) -> Block:
+    """All blocks as one, (channels, n)."""
+    return np.concatenate(list(media.blocks(path, audio=audio, timeout=20, block=block)), 1)
+
+
+def encoded(path: Path, audio: Audio, format: Format, sound: Block, block: int = 7000) -> Path:  # noqa: A002
+    """The sound, (channels, n), as a file."""
+    with media.Encoder(path, audio, format, timeout=30) as encoder:
+        for start in range(0, sound.shape[1], block):
+            encoder.write(sound[:, start : start + block])
+        encoder.finish()
+    return path
+
+
+def noise(channels: int, n: int, level: float = 0.1) -> Block:
+    """White and always the same."""
+    made = np.random.default_rng(1).standard_normal((channels, n)) * level
+    return made.astype(np.float32)
+
+
+def float_wav(path: Path, sound: Block, rate: int = 44100) -> Path:
+    """A WAV of float32, which can carry what is no sound."""
+    channels = len(sound)
+    data = sound.T.astype("<f4").tobytes()
+    kind = struct.pack("<HHIIHH", 3, channels, rate, rate * channels * 4, channels * 4, 32)
+    chunks = b"WAVEfmt " + struct.pack("<I", len(kind)) + kind
+    chunks += b"data" + struct.pack("<I", len(data)) + data
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(chunks)) + chunks)
     return path

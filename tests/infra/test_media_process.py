@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from domain.audio import FORMATS, Audio, Cancelled
 from domain.errors import MediaError, Unavailable
 from infra import media
 from infra.media import process
-from tests.infra.media_files import spool, tone
+from tests.infra.media_files import float_wav, noise, tone
 
 
 def test_time_limit_and_cancellation(tmp_path: Path) -> None:
@@ -27,18 +28,12 @@ def test_time_limit_and_cancellation(tmp_path: Path) -> None:
     assert caught.value.code == "ffmpeg_timeout"
     with pytest.raises(Cancelled):
         media.measure(source, max_seconds=60, timeout=20, cancelled=lambda: True)
-    target = tmp_path / "t"
+    target, audio = tmp_path / "t", Audio(10**6, 44100, 2)
     with pytest.raises(Cancelled):
-        media.decode(source, target, audio=Audio(1, 44100, 2), timeout=20, cancelled=lambda: True)
-    with pytest.raises(Cancelled):
-        media.encode(
-            spool(tmp_path / "s", np.zeros((1000, 2))),
-            Audio(1000, 44100, 2),
-            target,
-            FORMATS["flac"],
-            timeout=20,
-            cancelled=lambda: True,
-        )
+        next(media.blocks(source, audio=audio, timeout=20, cancelled=lambda: True))
+    encoder = media.Encoder(target, audio, FORMATS["flac"], timeout=20, cancelled=lambda: True)
+    with pytest.raises(Cancelled), encoder:
+        encoder.write(noise(2, 10**6))
     assert not target.exists()
 
 
@@ -50,19 +45,72 @@ def test_a_hung_child_is_killed_within_its_limit() -> None:
         return False
 
     started = time.monotonic()
-    with pytest.raises(MediaError, match="longer than its time limit"):
-        process.run(["/bin/sleep", "60"], timeout=1.0, cancelled=poll, sink=lambda _: None)
+    with process.Child(["/bin/sleep", "60"], timeout=1.0, cancelled=poll, stdout=True) as child:
+        with pytest.raises(MediaError, match="longer than its time limit"):
+            child.read(bytearray(1))
+        assert alive(children()[-1])
     assert time.monotonic() - started < 2
     assert len(polls) >= 4
+    assert not children()
+
+
+def test_a_busy_consumer_is_not_ffmpegs_fault(tmp_path: Path) -> None:
+    """Nor does ffmpeg run ahead of it: it fills its pipe and waits."""
+    x = noise(2, 44100 * 30)
+    source = float_wav(tmp_path / "a.wav", x)
+    decoding = media.blocks(source, audio=Audio(x.shape[1], 44100, 2), timeout=2.0)
+    first = next(decoding)
+    time.sleep(2.5)
+    assert np.array_equal(np.concatenate([first, *decoding], 1), x)
+    audio = Audio(200_000, 44100, 2)
+    with media.Encoder(tmp_path / "o.flac", audio, FORMATS["flac"], timeout=2.0) as encoder:
+        encoder.write(x[:, :100_000])
+        time.sleep(2.5)
+        encoder.write(x[:, 100_000:200_000])
+        encoder.finish()
+
+
+def test_giving_up_leaves_no_child_and_no_file(tmp_path: Path) -> None:
+    source = float_wav(tmp_path / "a.wav", noise(2, 44100 * 30))
+    decoding = media.blocks(source, audio=Audio(44100 * 30, 44100, 2), timeout=20)
+    next(decoding)
+    assert children()
+    begun = time.monotonic()
+    decoding.close()
+    assert time.monotonic() - begun < 0.5
+    assert not children()
+    target = tmp_path / "o.flac"
+    with media.Encoder(target, Audio(10**6, 44100, 2), FORMATS["flac"], timeout=20) as encoder:
+        encoder.write(noise(2, 1000))
+        assert children()
+    assert not children()
+    assert not target.exists()
+
+
+def test_an_encoder_that_died_is_an_error_and_no_file(tmp_path: Path) -> None:
+    target = tmp_path / "o.flac"
+    with media.Encoder(target, Audio(10**7, 44100, 2), FORMATS["flac"], timeout=20) as encoder:
+        os.kill(children()[-1], signal.SIGKILL)
+        with pytest.raises(MediaError) as caught:
+            encoder.write(noise(2, 10**6))
+        assert caught.value.code == "ffmpeg_failed"
+    assert not target.exists()
+
+
+def children() -> list[int]:
+    """This thread's children that still run."""
+    mine = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
+    return [child for child in map(int, mine.split()) if alive(child)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 def test_the_child_dies_with_its_parent() -> None:
     code = (
-        "import os\nfrom infra.media import process\n"
+        "import os\nfrom infra.media import process, sandbox\n"
         "mine = f'/proc/self/task/{os.getpid()}/children'\n"
         "tell = lambda: print(open(mine).read(), flush=True)\n"
-        "process.run(['/bin/sleep', '60'], timeout=60, cancelled=tell)"
+        "command = sandbox.confined(['/bin/sleep', '60'])\n"
+        "process.Child(command, timeout=60, cancelled=tell).end()"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
