@@ -8,10 +8,15 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
+from domain.errors import Unavailable
 from infra.faults import unavailable
 
 MOST = 10
 """Messages that SQS takes or gives in one call."""
+
+
+# What SQS says of a receipt whose message has become visible again, or is gone.
+_OVER = {"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"}
 
 
 class Message(Struct, frozen=True):
@@ -60,9 +65,9 @@ class Queue:
         """Put a message in. delay: seconds before anybody sees it."""
         self._call("send_message", QueueUrl=self.url, MessageBody=body, DelaySeconds=delay)
 
-    def delete(self, message: Message) -> None:
-        """The message is done with."""
-        self._call("delete_message", QueueUrl=self.url, ReceiptHandle=message.receipt)
+    def delete(self, message: Message) -> bool:
+        """The message is done with. False when this delivery is over: it comes again."""
+        return self._while_ours("delete_message", QueueUrl=self.url, ReceiptHandle=message.receipt)
 
     def delete_all(self, messages: Sequence[Message]) -> list[Message]:
         """All of them are done with, in one call per ten.
@@ -78,9 +83,12 @@ class Queue:
             kept += [batch[int(failed["Id"])] for failed in answer.get("Failed", [])]
         return kept
 
-    def hide(self, message: Message, seconds: int) -> None:
-        """Keep the message from others for so many seconds from now; 0 gives it back."""
-        self._call(
+    def hide(self, message: Message, seconds: int) -> bool:
+        """Keep the message from others for so many seconds from now; 0 gives it back.
+
+        False when this delivery is over: the message was visible again before this call.
+        """
+        return self._while_ours(
             "change_message_visibility",
             QueueUrl=self.url, ReceiptHandle=message.receipt, VisibilityTimeout=seconds,
         )  # fmt: skip
@@ -90,6 +98,17 @@ class Queue:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         answer = self._call("get_queue_attributes", QueueUrl=self.url, AttributeNames=names)
         return sum(int(answer["Attributes"][n]) for n in names)
+
+    def _while_ours(self, operation: str, **request: Any) -> bool:
+        try:
+            self._call(operation, **request)
+        except Unavailable as error:
+            cause = error.__cause__
+            code = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else ""
+            if code.rpartition(".")[2] in _OVER:
+                return False
+            raise
+        return True
 
     def _call(self, operation: str, **request: Any) -> Any:
         try:

@@ -7,6 +7,9 @@
 - A message in a dead-letter queue ends its job as failed, with its credits released, or
   rejects its upload: nobody waits for ever.
 
+No clock but the sweeper's own decides: a worker is dead when its beat has not changed for
+``stale`` by the sweeper's clock, see ``handlers.sweeper.watching``.
+
 Rows tell where to look, and each is caught up before it is believed. Work that was imported
 from another stage sleeps until somebody acts on it here.
 """
@@ -26,6 +29,7 @@ from domain.commit import JOURNALED, Meta
 from domain.controls import of_model
 from domain.errors import SplitSoundError, StaleAttempt
 from domain.job import JOB
+from handlers.sweeper.watching import Watch
 from infra.operations import DynamoDBOperations
 from infra.queue import Message, Queue
 from projections import JOBS_VIEW, LIBRARY_VIEW
@@ -51,7 +55,9 @@ class Work:
 
 @dataclass(frozen=True)
 class Sweeper:
-    """grace: milliseconds that work may wait, or a worker be silent, before it rings again."""
+    """Milliseconds. grace: that work may wait before it rings again; stale: that a worker may be
+    silent, by what this sweeper saw of it.
+    """
 
     context: Context
     reading: Reading
@@ -59,27 +65,28 @@ class Sweeper:
     separation: Work
     probe: Work
     grace: int
+    stale: int
     log: Any
 
     def sweep(self, grace: int | None = None) -> int:
         """Once over everything; how many doorbells were rung or jobs ended.
 
-        grace: instead of the usual one; 0 at the start of a stack that was killed.
+        grace: instead of the usual ones; 0 at the start of a stack that was killed, whose workers
+        are dead for certain.
         """
-        patience = self.grace if grace is None else grace
         waiting: list[tuple[Projection[Any], str]] = [
             (JOBS_VIEW, job.QUEUED),
             (JOBS_VIEW, job.RUNNING),
             (LIBRARY_VIEW, asset.UPLOADED),
         ]
-        rung = sum(self._ring_all(view, status, patience) for view, status in waiting)
+        rung = sum(self._ring_all(view, status, grace) for view, status in waiting)
         return (
             rung
             + self._bury(self.separation, self._end_job)
             + self._bury(self.probe, self._reject_upload)
         )
 
-    def _ring_all(self, projection: Projection[Any], status: str, grace: int) -> int:
+    def _ring_all(self, projection: Projection[Any], status: str, grace: int | None) -> int:
         generation = projection.generation(self.reading.generations.live(projection.name))
         rung = 0
         for row in self.reading.rows.with_status(generation, status):
@@ -91,19 +98,20 @@ class Sweeper:
         return rung
 
     def _ring_if_due(
-        self, projection: Projection[Any], generation: str, row: Row, grace: int
+        self, projection: Projection[Any], generation: str, row: Row, grace: int | None
     ) -> bool:
         catch_up(projection, row.stream, self.reading)
         fresh = self.reading.rows.head(generation, row.stream)
-        now = self.context.clock.now()
         if fresh is None or fresh.status != row.status:
             return False
-        if projection.read(fresh).changed > now - grace:
-            return False
-        if row.status == job.RUNNING and self._alive(row.stream.partition("-")[2], grace):
-            return False
+        patience = self.grace if grace is None else grace
+        if row.status == job.RUNNING:
+            due = self._is_dead(fresh, projection.read(fresh).attempt, grace)
+        else:
+            due = self._has_waited(fresh, projection.read(fresh).changed, patience)
         last = self.operations.rung(row.stream)
-        if (last is not None and last > now - 10 * grace) or self._sleeps(fresh):
+        now = self.context.clock.now()
+        if not due or (last is not None and last > now - 10 * patience) or self._sleeps(fresh):
             return False
         if projection is JOBS_VIEW and self._is_paused(projection.read(fresh).model):
             return False  # a worker would put it back; the first sweep after the resume rings
@@ -118,9 +126,26 @@ class Sweeper:
         commits = list(self.reading.history.read(row.stream, 0))
         return bool(commits) and commits[-1].origin not in (None, JOURNALED)
 
-    def _alive(self, job_id: str, grace: int) -> bool:
-        progress = self.operations.progress(job_id)
-        return progress is not None and progress.beat > self.context.clock.now() - grace
+    def _has_waited(self, row: Row, changed: int, grace: int) -> bool:
+        # By the clock of whoever changed it last, because a needless ring is harmless; by ours
+        # where that clock runs ahead.
+        look = self._watch.look(row.stream, row.version)
+        return changed <= self.context.clock.now() - grace or look.unchanged > grace
+
+    def _is_dead(self, row: Row, attempt: int, grace: int | None) -> bool:
+        if grace == 0 or self._fell_silent(row.stream, attempt):
+            return True
+        patience = self.stale if grace is None else grace
+        return self._watch.look(row.stream, row.version).unchanged >= patience
+
+    def _fell_silent(self, stream: str, attempt: int) -> bool:
+        """Whether the attempt said itself that it is over."""
+        progress = self.operations.progress(stream.partition("-")[2])
+        return progress is not None and progress.attempt == attempt and not progress.beat
+
+    @property
+    def _watch(self) -> Watch:
+        return Watch(self.operations, self.context.clock)
 
     def _ring(self, projection: Projection[Any], row: Row) -> None:
         work, event, lane = self.probe, asset.UploadCompleted.__name__, ""
@@ -141,7 +166,8 @@ class Sweeper:
 
     def _bury_one(self, work: Work, message: Message, end: Any) -> int:
         try:
-            end(parse(message.body), message)
+            if not end(parse(message.body), message):
+                return 0
         except msgspec.MsgspecError:
             self.log.exception("dead message is not ours", message=message.id, body=message.body)
         except Exception:
@@ -151,10 +177,17 @@ class Sweeper:
         work.dead.delete(message)
         return 1
 
-    def _end_job(self, doorbell: Doorbell, message: Message) -> None:
-        state = self.context.store.load(JOB, doorbell.stream).state
-        if state.status not in job.OPEN or self._alive(doorbell.identity, self.grace):
-            return  # it has ended, or a duplicate died and the job is in good hands
+    def _end_job(self, doorbell: Doorbell, message: Message) -> bool:
+        """Whether the letter is done with; it stays until the worker is known to live or not."""
+        loaded = self.context.store.load(JOB, doorbell.stream)
+        state = loaded.state
+        if state.status not in job.OPEN:
+            return True
+        if state.status == job.RUNNING and not self._fell_silent(doorbell.stream, state.attempt):
+            look = self._watch.look(doorbell.stream, loaded.version)
+            if look.unchanged < self.stale:
+                # Moved: a duplicate died and the job is in good hands. Else nobody knows yet.
+                return look.moved
         # By the attempt that was judged: one that begins meanwhile is not ended with it.
         command = FailSeparation(
             doorbell.identity, state.attempt, "", job.GAVE_UP, job.GAVE_UP_DETAIL
@@ -162,9 +195,11 @@ class Sweeper:
         with suppress(StaleAttempt):
             execute(self.context, command, Meta(f"bury-{message.id}", ACTOR, cause=doorbell.cmd))
             self.log.warning("job ended", job=doorbell.identity)
+        return True
 
-    def _reject_upload(self, doorbell: Doorbell, message: Message) -> None:
+    def _reject_upload(self, doorbell: Doorbell, message: Message) -> bool:
         detail = "The file could not be examined after several tries. Upload it again."
         command = RejectAsset(doorbell.identity, "probe_failed", detail)
         execute(self.context, command, Meta(f"bury-{message.id}", ACTOR, cause=doorbell.cmd))
         self.log.warning("upload rejected", asset=doorbell.identity)
+        return True

@@ -26,6 +26,7 @@ def build(application: Application, log: object) -> Sweeper:
         Work({n: application.queue(n) for n in LANE_QUEUES}, application.queue("separation_dlq")),
         Work({"": application.queue("probe")}, application.queue("probe_dlq")),
         1000 * max(settings.sweep_seconds, settings.stale_seconds),
+        1000 * settings.stale_seconds,
         log,
     )
 

@@ -1,13 +1,17 @@
 """A sign of life once a second, for as long as a job runs.
 
 It keeps the queue's message invisible, reports progress, and notices when the job is no
-longer this attempt's: cancelled, taken over, or the process has to go.
+longer this attempt's: cancelled, taken over, or the process has to go. Each of the three goes on
+when another fails or hangs. Visibility counts from the call on, so no clock matters; a message
+that comes back to the queue all the same finds whoever receives it a beat that changes, see
+``handlers.worker.liveness``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -43,8 +47,9 @@ class Heartbeat:
         self._store, self._operations, self._clock = store, operations, clock
         self._log = log
         self._stopped = ""
+        self._ours = True
         self._speaking, self._silent = threading.Lock(), False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def stopped(self) -> str:
@@ -74,7 +79,9 @@ class Heartbeat:
 
     async def __aenter__(self) -> Heartbeat:
         await asyncio.to_thread(self._report)
-        self._task = asyncio.create_task(self._run())
+        parts = ((BEAT_SECONDS, self._report), (BEAT_SECONDS, self._look))
+        extending = (max(BEAT_SECONDS, self._visibility / 3), self._extend)
+        self._tasks = [asyncio.create_task(self._every(*each)) for each in (*parts, extending)]
         return self
 
     async def __aexit__(
@@ -83,26 +90,29 @@ class Heartbeat:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        assert self._task is not None
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _run(self) -> None:
-        extend_every = max(1, self._visibility // 3)
-        beat = 0
+    async def _every(self, seconds: float, part: Callable[[], None]) -> None:
         while True:
-            await asyncio.sleep(BEAT_SECONDS)
-            beat += 1
-            try:
-                await asyncio.to_thread(self._beat, beat % extend_every == 0)
-            except SplitSoundError as error:
-                # A missed beat is not the end: silence lasts many beats before it counts.
-                self._log.warning("beat missed", job=self.job_id, error=error.detail)
+            await asyncio.sleep(seconds)
+            await self._try(part)
 
-    def _beat(self, extend: bool) -> None:
-        self._report()
-        if extend:
-            self._queue.hide(self._message, self._visibility)
+    async def _try(self, part: Callable[[], None]) -> None:
+        try:
+            await asyncio.to_thread(part)
+        except SplitSoundError as error:
+            # A missed beat is not the end: silence lasts many beats before it counts.
+            self._log.warning("beat missed", job=self.job_id, error=error.detail)
+
+    def _extend(self) -> None:
+        if self._ours and not self._queue.hide(self._message, self._visibility):
+            # This delivery is over. The attempt is not: the beat keeps others from the job.
+            self._ours = False
+            self._log.warning("message came back to the queue", job=self.job_id)
+
+    def _look(self) -> None:
         state = self._store.load(JOB, JOB.stream(self.job_id)).state
         if state.status != RUNNING or state.attempt != self.attempt:
             self.stop("lost")

@@ -9,6 +9,7 @@ pk                        sk                      what
 ``sweep#<kind>``          ``done``                how far the sweeper has come
 ``progress#<job>``        ``progress``            live progress and the worker's heartbeat
 ``rung#<stream>``         ``rung``                when the sweeper last rang for the stream
+``seen#<stream>``         ``seen``                what the sweeper saw of it, and since when
 ========================  ======================  ===========================================
 
 ``expires`` (epoch seconds) lets DynamoDB delete what nobody needs any more.
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from infra.operations.generations import CachedGenerations, TableGenerations
 from infra.operations.parked import Parked, ParkedStreams, describe
-from infra.operations.progress import DynamoDBOperations, Progress
+from infra.operations.progress import DynamoDBOperations, Progress, Seen
 from infra.operations.pulses import Applied, Pulse, Pulses
 from infra.operations.table import OperationalTable
 
@@ -32,6 +33,7 @@ __all__ = [
     "Progress",
     "Pulse",
     "Pulses",
+    "Seen",
     "TableGenerations",
     "describe",
 ]

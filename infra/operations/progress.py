@@ -11,13 +11,27 @@ PROGRESS_SECONDS = 24 * 3600
 
 
 class Progress(Struct, frozen=True):
-    """Where a running attempt is. done: 0..1 of the stage; beat: epoch ms of the heartbeat."""
+    """Where a running attempt is. done: 0..1 of the stage.
+
+    beat: epoch ms by the worker's clock, 0 once the attempt is over. Machines' clocks differ, so
+    who wants to know whether the worker lives looks whether the beat changes.
+    """
 
     attempt: int
     worker: str
     stage: str
     done: float
     beat: int
+
+
+class Seen(Struct, frozen=True):
+    """What the sweeper saw of a stream, since when (epoch ms by its own clock), and whether it
+    ever saw it change.
+    """
+
+    token: str
+    since: int
+    moved: bool
 
 
 class DynamoDBOperations:
@@ -44,6 +58,15 @@ class DynamoDBOperations:
         """The sweeper has just rung for the stream."""
         now = self._clock.now()
         self._table.put(f"rung#{stream}", "rung", now, now // 1000 + PROGRESS_SECONDS)
+
+    def seen(self, stream: str) -> Seen | None:
+        """What the sweeper saw of the stream when it looked last, in the last day."""
+        return self._table.get(f"seen#{stream}", "seen", Seen)
+
+    def note_seen(self, stream: str, seen: Seen) -> None:
+        """The sweeper sees something new."""
+        expires = self._clock.now() // 1000 + PROGRESS_SECONDS
+        self._table.put(f"seen#{stream}", "seen", seen, expires)
 
     def swept(self, kind: str) -> int:
         """How far the sweeper has come with that kind of sweep; 0 at first."""

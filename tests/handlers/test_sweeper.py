@@ -27,12 +27,16 @@ from domain.credits import CREDITS
 from domain.job import JOB, MAX_ATTEMPTS
 from handlers.sweeper import Sweeper
 from handlers.sweeper.__main__ import build
+from handlers.sweeper.watching import Look, Watch
 from infra.bootstrap import Application
 from infra.event_store.importer import Importer
 from infra.operations import Progress
 from projections import JOBS_VIEW
 from projections.doorbell import envelope, parse, ring
 from projections.leveling import level
+from tests.world import World
+
+HOUR = 3_600_000
 
 
 @pytest.fixture
@@ -57,8 +61,8 @@ def project(application: Application) -> None:
     level(application.operating, application.clock.now)
 
 
-def rung(application: Application, queue: str) -> list[str]:
-    return [parse(m.body).stream for m in application.queue(queue).receive(10, wait=1)]
+def rung(application: Application, queue: str, wait: int = 1) -> list[str]:
+    return [parse(m.body).stream for m in application.queue(queue).receive(10, wait=wait)]
 
 
 def test_waiting_work_whose_message_was_lost_rings_again(
@@ -75,19 +79,63 @@ def test_work_that_has_not_waited_long_is_left_alone(sweeper: Sweeper) -> None:
     assert sweeper.sweep() == 0
 
 
-def test_a_silent_job_rings_and_a_living_one_does_not(
-    application: Application, sweeper: Sweeper
-) -> None:
+def report(application: Application, beat: int, attempt: int = 1) -> None:
+    application.operations.report("job_a", Progress(attempt, "w", "decode", 0.5, beat))
+
+
+def started(application: Application) -> None:
     do(application, StartSeparation("job_a", "w"))
     project(application)
-    now = application.clock.now()
-    application.operations.report("job_a", Progress(1, "w", "decode", 0.5, now))
-    sweeper.sweep(grace=60_000)
-    assert rung(application, "short") == []
-    application.operations.report("job_a", Progress(1, "w", "decode", 0.5, 0))
-    time.sleep(0.01)
-    sweeper.sweep(grace=5)
+
+
+@pytest.mark.parametrize("skew", [-5 * HOUR, 0, 5 * HOUR])
+def test_a_silent_job_rings_and_a_living_one_does_not(
+    application: Application, sweeper: Sweeper, skew: int
+) -> None:
+    """However far the worker's clock is from the sweeper's."""
+    started(application)
+    beat = application.clock.now() + skew
+    for _ in range(3):
+        beat += 1000
+        report(application, beat)
+        sweeper.sweep(grace=40)
+        assert rung(application, "short", wait=0) == []
+        time.sleep(0.05)
+    sweeper.sweep(grace=40)  # the same beat for longer than the grace
     assert rung(application, "short") == ["job-job_a"]
+
+
+def test_a_job_whose_attempt_is_over_rings_at_once(
+    application: Application, sweeper: Sweeper
+) -> None:
+    started(application)
+    report(application, 0)
+    sweeper.sweep()
+    assert rung(application, "short") == ["job-job_a"]
+
+
+def test_after_a_killed_stack_running_jobs_ring_at_once(
+    application: Application, sweeper: Sweeper
+) -> None:
+    started(application)
+    report(application, application.clock.now() + 5 * HOUR)
+    sweeper.sweep(grace=0)
+    assert rung(application, "short") == ["job-job_a"]
+
+
+def test_the_sweepers_own_clock_may_be_set_back(application: Application) -> None:
+    clock = World().clock
+    watch = Watch(application.operations, clock)
+    report(application, 1)
+    assert watch.look("job-job_a", 1) == Look(0, False)
+    clock.time += 30_000
+    assert watch.look("job-job_a", 1) == Look(30_000, False)
+    clock.time -= 5 * HOUR
+    assert watch.look("job-job_a", 1) == Look(0, False)
+    clock.time += 10_000
+    assert watch.look("job-job_a", 1) == Look(10_000, False)
+    report(application, 2)
+    assert watch.look("job-job_a", 1) == Look(0, True)
 
 
 def test_a_dead_job_ends_and_its_credits_come_back(
@@ -110,12 +158,32 @@ def test_a_dead_duplicate_does_not_end_a_living_job(
     application: Application, sweeper: Sweeper
 ) -> None:
     (requested,) = application.store.read("job-job_a")
-    do(application, StartSeparation("job_a", "w"))
-    now = application.clock.now()
-    application.operations.report("job_a", Progress(1, "w", "separate", 0.5, now))
-    application.queue("separation_dlq").send(envelope(ring(requested)))
+    started(application)
+    report(application, 1)
+    dead = application.queue("separation_dlq")
+    dead.send(envelope(ring(requested)))
+    sweeper.sweep()  # the first look tells nothing, so the letter stays
+    assert application.store.load(JOB, "job-job_a").state.status == "running"
+    assert dead.depth() == 1
+    report(application, 2)
+    dead.send(envelope(ring(requested)))
     sweeper.sweep()
     assert application.store.load(JOB, "job-job_a").state.status == "running"
+    assert dead.depth() == 1  # the first letter, which is still invisible
+
+
+def test_a_dead_letter_ends_a_job_whose_worker_is_silent(
+    application: Application, sweeper: Sweeper
+) -> None:
+    (requested,) = application.store.read("job-job_a")
+    started(application)
+    report(application, application.clock.now() + 5 * HOUR)
+    impatient = replace(sweeper, stale=50)
+    impatient.sweep()
+    time.sleep(0.06)
+    application.queue("separation_dlq").send(envelope(ring(requested)))
+    impatient.sweep()
+    assert application.store.load(JOB, "job-job_a").state.status == "failed"
 
 
 def test_a_dead_probe_rejects_its_upload(application: Application, sweeper: Sweeper) -> None:
