@@ -1,6 +1,6 @@
-"""Around a network that wants 44.1 kHz stereo: any rate, mono or stereo, exact sums.
+"""Around a network that wants one rate and stereo: any rate, mono or stereo, exact sums.
 
-The song is resampled down (or up) to 44.1 kHz and the estimates back; the last stem is
+The song is resampled to the network's rate and the estimates back; the last stem is
 made at the song's own rate as the song minus the others, so nothing above the network's
 band is lost and stems always add up to the mix (complaint: demucs #461).
 """
@@ -28,7 +28,7 @@ class Run(Protocol):
     """One song on its way through a core; estimates come out in order, without gaps."""
 
     def push(self, mix: Block) -> Block:
-        """Takes (2, n) at 44.1 kHz; the estimates that are final: (stems, 2, m), m >= 0."""
+        """Takes (2, n) at its own rate; the estimates that are final: (stems, 2, m), m >= 0."""
 
     def finish(self) -> Block:
         """The remaining estimates; their total is then the total pushed."""
@@ -42,11 +42,12 @@ class Core(Protocol):
 
 
 class Streamed:
-    """A core as a ``Separator``."""
+    """A core as a ``Separator``. rate: the core's, in Hz."""
 
-    def __init__(self, model: Model, core: Core) -> None:
+    def __init__(self, model: Model, core: Core, rate: int = NETWORK_RATE) -> None:
         self.capabilities = model
         self._core = core
+        self._rate = rate
 
     def separate(
         self,
@@ -57,7 +58,8 @@ class Streamed:
     ) -> Iterator[dict[str, Block]]:
         """See ``infra.separators.Separator``."""
         estimates = len(self.capabilities.stems) - 1
-        run = _AtRate(self._core.start(request, cancelled), request.rate, estimates)
+        started = self._core.start(request, cancelled)
+        run = _AtRate(started, request.rate, self._rate, estimates)
         mix = _Queue(request.channels)
         for chunk in chunks:
             for at in range(0, chunk.shape[1], _CHUNK):
@@ -121,12 +123,12 @@ class _Queue:
 class _AtRate:
     """A run at another rate. soxr removes its own delay, so indices stay aligned."""
 
-    def __init__(self, run: Run, rate: int, estimates: int) -> None:
+    def __init__(self, run: Run, rate: int, network_rate: int, estimates: int) -> None:
         self._run, self._n = run, estimates
-        self._same = rate == NETWORK_RATE
+        self._same = rate == network_rate
         if not self._same:
-            self._down = _resampler(rate, NETWORK_RATE, 2)
-            self._up = _resampler(NETWORK_RATE, rate, 2 * estimates)
+            self._down = _resampler(rate, network_rate, 2)
+            self._up = _resampler(network_rate, rate, 2 * estimates)
 
     def push(self, mix: Block) -> Block:
         if self._same:
