@@ -32,6 +32,8 @@ from commands.separations import (
     RecordStage,
     RequestSeparation,
     StartSeparation,
+    StoreStem,
+    TidyMedia,
 )
 from commands.uploads import (
     AbortUpload,
@@ -70,5 +72,7 @@ __all__ = [
     "Resume",
     "SignUp",
     "StartSeparation",
+    "StoreStem",
+    "TidyMedia",
     "execute",
 ]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct, field
 
-from commands.ports import Clock, EventStore, Ids, Pause, Sealer, Switchboard
+from commands.ports import Clock, EventStore, Ids, Pause, Results, Sealer, Switchboard
 from domain.catalog import Catalog
 from domain.commit import Append, Meta
 from domain.controls import ControlsState
@@ -37,6 +37,14 @@ class AlwaysOpen:
         return ControlsState()
 
 
+class NoResults:
+    """The memory of a world where every job is the first of its kind."""
+
+    def find(self, user_id: str, fingerprint: str) -> str | None:  # noqa: ARG002
+        """Never any."""
+        return None
+
+
 class Context(Struct, frozen=True):
     """Everything that a handler may use. signup_grant: credits given to a new user."""
 
@@ -47,6 +55,7 @@ class Context(Struct, frozen=True):
     catalog: Catalog
     signup_grant: int = 600
     switchboard: Switchboard = AlwaysOpen()
+    results: Results = NoResults()
     pause: Pause = time.sleep
     random: random.Random = field(default_factory=random.Random)
 

@@ -13,7 +13,7 @@ from commands.dispatch import Command, Context, Position, handles
 from commands.ledger import account_of, moment
 from commands.repetition import committed, reused
 from commands.separations import end_releasing, load_job
-from domain import controls, credits, job
+from domain import controls, credits, job, remedies
 from domain.aggregate import Event
 from domain.commit import Append, Loaded, Meta
 from domain.controls import CONTROLS, ControlsState
@@ -95,7 +95,7 @@ def requeue_separation(
     said = stated(command.reason)
     if _repeated(context, loaded, meta, job.SeparationRequeued, reason=said):
         return (_now(loaded),)
-    return context.commit(meta, Append(loaded, job.requeue(loaded.state, command.reason)))
+    return context.commit(meta, Append(loaded, remedies.requeue(loaded.state, command.reason)))
 
 
 @handles(AbandonSeparation)
@@ -107,7 +107,7 @@ def abandon_separation(
     said = stated(command.reason)
     if _repeated(context, loaded, meta, job.SeparationFailed, detail=said):
         return (_now(loaded),)
-    events = job.abandon(loaded.state, command.reason)
+    events = remedies.abandon(loaded.state, command.reason)
     return end_releasing(context, command.job_id, loaded, events, job.ABANDONED, meta)
 
 
@@ -121,7 +121,7 @@ def refund_separation(
     """
     loaded = load_job(context, command.job_id)
     grant_id = derived("grt", command.job_id, "refund")
-    events = job.refund(loaded.state, grant_id, command.reason)
+    events = remedies.refund(loaded.state, grant_id, command.reason)
     if not events:
         return (_now(loaded),)
     asked = loaded.state.asked

@@ -53,6 +53,13 @@ class Switchboard(Protocol):
         """As it was at most a moment ago. Never raises: what is unknown counts as open."""
 
 
+class Results(Protocol):
+    """Finished jobs by what they were asked for."""
+
+    def find(self, user_id: str, fingerprint: str) -> str | None:
+        """A completed job of that user with that fingerprint, as far as is known. Never raises."""
+
+
 class Pause(Protocol):
     """Waiting between two tries, so that a simulation can skip it."""
 

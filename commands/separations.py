@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from commands.dispatch import Command, Context, Position, handles
 from commands.ledger import account_of, moment
 from domain import asset, controls, credits, job, pricing
@@ -15,12 +17,31 @@ from domain.aggregate import Event
 from domain.asset import ASSET
 from domain.commit import Append, Loaded, Meta
 from domain.errors import Invalid
-from domain.job import JOB, JobState, StemFile
+from domain.job import JOB, JobState
+from domain.lanes import lane_for
 from domain.pricing import Quoted
+from domain.reuse import fingerprint, reuse
+from domain.stems import StemFile, StoredStem
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """What somebody wants of an asset. No model: the default one; no stem: all of the model's.
+
+    prompt: words for a model that takes some. bundle: a zip of all stems as well. reuse: take
+    stems that the same bytes, model and parameters gave before, at no cost.
+    """
+
+    asset_id: str
+    model: str | None = None
+    stems: tuple[str, ...] = ()
+    format: str = "flac"
+    prompt: str | None = None
+    bundle: bool = False
+    reuse: bool = True
 
 
 class RequestSeparation(Command, frozen=True):
-    """Separate an asset. No stem named: all stems of the model.
+    """Separate an asset; what is wanted is as in ``Wish``.
 
     quoted: the price that the user agreed to; another one by now refuses the job.
     """
@@ -28,11 +49,22 @@ class RequestSeparation(Command, frozen=True):
     user_id: str
     job_id: str
     asset_id: str
-    model: str
-    format: str
+    model: str | None = None
+    format: str = "flac"
     stems: tuple[str, ...] = ()
     retry_of: str | None = None
     quoted: Quoted | None = None
+    prompt: str | None = None
+    bundle: bool = False
+    reuse: bool = True
+
+    @property
+    def wish(self) -> Wish:
+        """What is wanted."""
+        return Wish(
+            asset_id=self.asset_id, model=self.model, stems=self.stems, format=self.format,
+            prompt=self.prompt, bundle=self.bundle, reuse=self.reuse,
+        )  # fmt: skip
 
 
 class CancelSeparation(Command, frozen=True):
@@ -51,12 +83,23 @@ class StartSeparation(Command, frozen=True):
 
 
 class RecordStage(Command, frozen=True):
-    """A stage of the pipeline ended."""
+    """A stage of the pipeline ended, after so many tries."""
 
     job_id: str
     attempt: int
     stage: str
     milliseconds: int
+    tries: int = 1
+
+
+class StoreStem(Command, frozen=True):
+    """A stem stands in storage. Fields as in StemStored."""
+
+    job_id: str
+    attempt: int
+    stem: StoredStem
+    gain_db: float
+    residual_db: float | None = None
 
 
 class CompleteSeparation(Command, frozen=True):
@@ -66,6 +109,14 @@ class CompleteSeparation(Command, frozen=True):
     attempt: int
     stems: tuple[StemFile, ...]
     gain_db: float
+    bundle: StemFile | None = None
+
+
+class TidyMedia(Command, frozen=True):
+    """Nothing that an ended job does not name is left in storage."""
+
+    job_id: str
+    removed: int
 
 
 class FailSeparation(Command, frozen=True):
@@ -87,28 +138,51 @@ def request_separation(
 ) -> tuple[Position, ...]:
     """Reserve the price and create the job in one transaction. The same job id acts once.
 
+    Where the same stems exist, the job begins completed and costs nothing.
     Raises Paused for a new job only: who was accepted is told so again.
     """
-    user_id = command.user_id
-    wanted = load_job(context, command.job_id)
+    wanted, wish = load_job(context, command.job_id), command.wish
     if not wanted.version:
-        controls.require_open(context.switchboard.state(), command.model)
-    source = context.store.load(ASSET, ASSET.stream(command.asset_id)).state
-    audio = asset.separable(source, user_id)
-    offer = pricing.offer(context.catalog, audio, command.model, command.stems, command.format)
-    asked = job.SeparationRequested(
-        user_id, command.asset_id, source.key, offer.model, offer.stems, offer.format,
-        audio.samples, audio.rate, audio.channels, offer.price, offer.price_list,
-        command.retry_of,
-    )  # fmt: skip
+        model = context.catalog.choose(wish.model, wish.prompt)
+        controls.require_open(context.switchboard.state(), model.name)
+    asked = asked_for(context, command.user_id, wish, command.retry_of)
     events = job.request(wanted.state, asked)
     if not events:
         return (Position(wanted.tip.stream, wanted.version),)
-    pricing.require_quoted(offer, command.quoted)
     _check_retry(context, command)
-    account = account_of(context, user_id)
-    held = credits.reserve(account.state, command.job_id, offer.price, moment(context, account))
+    if made := earlier_result(context, asked) if wish.reuse else []:
+        return context.commit(meta, Append(wanted, made))
+    pricing.require_quoted(asked.price, asked.price_list, command.quoted)
+    account = account_of(context, command.user_id)
+    held = credits.reserve(account.state, command.job_id, asked.price, moment(context, account))
     return context.commit(meta, Append(wanted, events), Append(account, held))
+
+
+def asked_for(
+    context: Context, user_id: str, wish: Wish, retry_of: str | None = None
+) -> job.SeparationRequested:
+    """The wish with everything that follows from it: the one decision behind quotes and jobs.
+
+    Raises NotFound, AssetNotReady, AssetUnusable, UnknownModel, UnknownStem, UnsupportedFormat,
+    Invalid.
+    """
+    source = context.store.load(ASSET, ASSET.stream(wish.asset_id)).state
+    audio = asset.separable(source, user_id)
+    offer = pricing.offer(context.catalog, audio, wish.model, wish.stems, wish.format, wish.prompt)
+    model = context.catalog.model(offer.model)
+    return job.SeparationRequested(
+        user_id, wish.asset_id, source.key, offer.model, offer.stems, offer.format,
+        audio.samples, audio.rate, audio.channels, offer.price, offer.price_list,
+        retry_of, lane_for(audio.seconds, gpu=model.gpu), wish.prompt, wish.bundle,
+        source.digest, model.version,
+    )  # fmt: skip
+
+
+def earlier_result(context: Context, asked: job.SeparationRequested) -> list[Event]:
+    """The job as completed by an earlier one that made the same stems; nothing without one."""
+    mark = fingerprint(asked)
+    found = context.results.find(asked.user_id, mark) if mark else None
+    return reuse(asked, found, load_job(context, found).state) if found else []
 
 
 @handles(CancelSeparation)
@@ -138,8 +212,27 @@ def start_separation(
 def record_stage(context: Context, command: RecordStage, meta: Meta) -> tuple[Position, ...]:
     """Raises StaleAttempt when the job was taken over, ended or cancelled."""
     loaded = load_job(context, command.job_id)
-    events = job.record_stage(loaded.state, command.attempt, command.stage, command.milliseconds)
+    events = job.record_stage(
+        loaded.state, command.attempt, command.stage, command.milliseconds, command.tries
+    )
     return context.commit(meta, Append(loaded, events))
+
+
+@handles(StoreStem)
+def store_stem(context: Context, command: StoreStem, meta: Meta) -> tuple[Position, ...]:
+    """From here a later attempt need not make it again. Raises StaleAttempt."""
+    loaded = load_job(context, command.job_id)
+    events = job.store_stem(
+        loaded.state, command.attempt, command.stem, command.gain_db, command.residual_db
+    )
+    return context.commit(meta, Append(loaded, events))
+
+
+@handles(TidyMedia)
+def tidy_media(context: Context, command: TidyMedia, meta: Meta) -> tuple[Position, ...]:
+    """Said once. Raises Refused for an open job."""
+    loaded = load_job(context, command.job_id)
+    return context.commit(meta, Append(loaded, job.tidied(loaded.state, command.removed)))
 
 
 @handles(CompleteSeparation)
@@ -148,7 +241,9 @@ def complete_separation(
 ) -> tuple[Position, ...]:
     """Raises StaleAttempt: the result of an attempt that lost the job is discarded."""
     loaded = load_job(context, command.job_id)
-    events = job.complete(loaded.state, command.attempt, command.stems, command.gain_db)
+    events = job.complete(
+        loaded.state, command.attempt, command.stems, command.gain_db, command.bundle
+    )
     if not events:
         return (Position(loaded.tip.stream, loaded.version),)
     asked = loaded.state.asked

@@ -41,12 +41,13 @@ class AbortUpload(Command, frozen=True):
 
 
 class RecordProbe(Command, frozen=True):
-    """What decoding the whole file found."""
+    """What decoding the whole file found. digest: SHA-256 of its bytes in hex."""
 
     asset_id: str
     audio: Audio
     container: str
     codec: str
+    digest: str = ""
 
 
 class RejectAsset(Command, frozen=True):
@@ -114,7 +115,9 @@ def abort_upload(context: Context, command: AbortUpload, meta: Meta) -> tuple[Po
 def record_probe(context: Context, command: RecordProbe, meta: Meta) -> tuple[Position, ...]:
     """From here the asset can be priced."""
     loaded = _load(context, command.asset_id)
-    events = asset.probed(loaded.state, command.audio, command.container, command.codec)
+    events = asset.probed(
+        loaded.state, command.audio, command.container, command.codec, command.digest
+    )
     return context.commit(meta, Append(loaded, events))
 
 

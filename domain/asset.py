@@ -40,12 +40,13 @@ class UploadAborted(Event, frozen=True):
 
 
 class AssetProbed(Event, frozen=True):
-    """What decoding the whole file found; prices count these samples."""
+    """What decoding the whole file found; prices count these samples. digest: SHA-256 in hex."""
 
     user_id: str
     audio: Audio
     container: str
     codec: str
+    digest: str = ""
 
 
 class AssetRejected(Event, frozen=True):
@@ -77,6 +78,7 @@ class AssetState(Struct):
     audio: Audio | None = None
     failure: str = ""
     detail: str = ""
+    digest: str = ""
 
 
 def evolve(state: AssetState, event: Event) -> AssetState:
@@ -93,7 +95,7 @@ def evolve(state: AssetState, event: Event) -> AssetState:
         case UploadAborted():
             state.status, state.failure = ABORTED, event.reason
         case AssetProbed():
-            state.status, state.audio = READY, event.audio
+            state.status, state.audio, state.digest = READY, event.audio, event.digest
         case AssetRejected():
             state.status, state.failure, state.detail = REJECTED, event.code, event.detail
     return state
@@ -133,11 +135,13 @@ def abort(state: AssetState, reason: str) -> list[Event]:
     return [UploadAborted(state.user_id, reason)]
 
 
-def probed(state: AssetState, audio: Audio, container: str, codec: str) -> list[Event]:
+def probed(
+    state: AssetState, audio: Audio, container: str, codec: str, digest: str = ""
+) -> list[Event]:
     """Record what the worker measured; a redelivered probe changes nothing."""
     if state.status != UPLOADED:
         return []
-    return [AssetProbed(state.user_id, audio, container, codec)]
+    return [AssetProbed(state.user_id, audio, container, codec, digest)]
 
 
 def reject(state: AssetState, code: str, detail: str) -> list[Event]:

@@ -10,7 +10,8 @@ from fractions import Fraction
 
 from msgspec import Struct
 
-from domain.errors import UnknownModel, UnknownStem
+from domain.errors import Invalid, UnknownModel, UnknownStem
+from domain.stems import outputs
 
 
 class Model(Struct, frozen=True):
@@ -20,8 +21,9 @@ class Model(Struct, frozen=True):
     one takes the remainder. credits_per_second: a decimal as text ("1", "1.5"), exact, relative
     to the standard model's 1. approximate: made by signal processing, without a trained network.
     takes_prompt: needs words that name the target; its stems are ``target`` and ``residual``.
-    gpu: meant for workers with a GPU. hosted: runs at a provider. version: of the weights;
-    stems of another version are not the same stems.
+    prompts: the only words that it understands; any where empty. gpu: meant for workers with a
+    GPU. hosted: runs at a provider. version: of the weights; stems of another version are not the
+    same stems.
     """
 
     name: str
@@ -35,6 +37,11 @@ class Model(Struct, frozen=True):
     gpu: bool = False
     hosted: bool = False
     version: str = "1"
+    prompts: tuple[str, ...] = ()
+
+    def understands(self, prompt: str) -> bool:
+        """Whether it can look for that; articles, case and punctuation do not matter."""
+        return self.takes_prompt and (not self.prompts or _words(prompt) in self.prompts)
 
 
 class Limits(Struct, frozen=True):
@@ -60,18 +67,53 @@ class Catalog(Struct, frozen=True):
             known = ", ".join(sorted(self.models))
             raise UnknownModel(f"No model {name!r}; this deployment has {known}.") from None
 
-    def stems(self, model: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
-        """The wanted stems in the model's order; all of them when none is named.
+    def choose(self, name: str | None, prompt: str | None) -> Model:
+        """The named model, or the default one; with a prompt the first that understands it.
 
-        Raises UnknownModel or UnknownStem.
+        Raises UnknownModel; Invalid when model and prompt do not go together.
         """
-        offered = self.model(model).stems
+        if name is None and prompt is not None:
+            return self._for_prompt(prompt)
+        model = self.model(name or self.default_model)
+        if prompt is None and model.takes_prompt:
+            raise Invalid(f"{model.name} needs a prompt: words that name the sound to take out.")
+        if prompt is not None and not model.understands(prompt):
+            raise Invalid(_not_understood(model))
+        return model
+
+    def _for_prompt(self, prompt: str) -> Model:
+        able = [model for model in self.models.values() if model.takes_prompt]
+        for model in able:
+            if model.understands(prompt):
+                return model
+        if not able:
+            raise Invalid("This deployment has no model that takes a prompt; name stems instead.")
+        raise Invalid(" ".join(_not_understood(model) for model in able))
+
+    def stems(self, model: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
+        """The wanted outputs in the model's order; its stems when none is named.
+
+        ``no_<stem>`` is the song without that stem. Raises UnknownModel or UnknownStem.
+        """
+        stems = self.model(model).stems
+        offered = outputs(stems)
         for stem in wanted:
             if stem not in offered:
                 raise UnknownStem(f"{model} gives {', '.join(offered)}; not {stem!r}.")
-        return tuple(s for s in offered if s in wanted) if wanted else offered
+        return tuple(s for s in offered if s in wanted) if wanted else stems
 
     def price(self, model: str, samples: int, rate: int) -> int:
         """Credits for that much audio: started seconds times the model's multiplier."""
         per_second = Fraction(self.model(model).credits_per_second)
         return -(-(per_second * samples) // rate)
+
+
+def _words(prompt: str) -> str:
+    plain = "".join(c if c.isalnum() else " " for c in prompt.casefold())
+    return " ".join(w for w in plain.split() if w not in ("a", "an", "the"))
+
+
+def _not_understood(model: Model) -> str:
+    if not model.takes_prompt:
+        return f"{model.name} takes no prompt; leave it out, or leave the model out."
+    return f"{model.name} only understands {', '.join(model.prompts)}."

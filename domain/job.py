@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from domain import reasons
 from domain.aggregate import Aggregate, Event
 from domain.errors import KeyReused, NotFound, Refused, StaleAttempt
+from domain.stems import StemFile, StoredStem, as_stored
 
 # --- events (these names are the storage format) ---------------------------------------
 
@@ -18,7 +18,8 @@ from domain.errors import KeyReused, NotFound, Refused, StaleAttempt
 class SeparationRequested(Event, frozen=True):
     """Accepted, and its price is reserved in the same transaction.
 
-    price: credits; samples per channel at rate Hz, as probed.
+    price: credits; samples per channel at rate Hz, as probed. digest: SHA-256 of the upload's
+    bytes; model_version: of the weights. bundle: a zip of all stems is wanted as well.
     """
 
     user_id: str
@@ -33,6 +34,11 @@ class SeparationRequested(Event, frozen=True):
     price: int
     price_list: str
     retry_of: str | None = None
+    lane: str = "short"
+    prompt: str | None = None
+    bundle: bool = False
+    digest: str = ""
+    model_version: str = ""
 
 
 class SeparationStarted(Event, frozen=True):
@@ -44,31 +50,44 @@ class SeparationStarted(Event, frozen=True):
 
 
 class StageRecorded(Event, frozen=True):
-    """A stage of the worker's pipeline ended after that many milliseconds."""
+    """A stage of the worker's pipeline ended after that many milliseconds and tries.
+
+    decode, separate and encode overlap: each has the time that the job spent on it.
+    """
 
     user_id: str
     attempt: int
     stage: str
     milliseconds: int
+    tries: int = 1
 
 
-class StemFile(Struct, frozen=True):
-    """A finished stem in storage. peak: largest absolute sample before encoding."""
+class StemStored(Event, frozen=True):
+    """A stem stands in storage; whatever attempt comes next need not make it again.
 
-    name: str
-    key: str
-    bytes: int
-    media_type: str
-    peak: float = 0.0
+    gain_db: the one gain of all stems, which later attempts keep. residual_db: the song minus the
+    sum of its stems, relative to the song; None when that is silence.
+    """
+
+    user_id: str
+    attempt: int
+    stem: StoredStem
+    gain_db: float
+    residual_db: float | None = None
 
 
 class SeparationCompleted(Event, frozen=True):
-    """The stems that count. gain_db: the one gain common to all stems (0 unless one clipped)."""
+    """The stems that count. gain_db: the one gain common to all stems (0 unless one clipped).
+
+    bundle: the zip of all stems. reused_from: the job that made them; this one cost nothing.
+    """
 
     user_id: str
     attempt: int
     stems: tuple[StemFile, ...]
     gain_db: float
+    bundle: StemFile | None = None
+    reused_from: str | None = None
 
 
 class SeparationFailed(Event, frozen=True):
@@ -99,6 +118,7 @@ class SeparationRequeued(Event, frozen=True):
     attempt: int
     reason: str
     free: bool
+    lane: str = "short"
 
 
 class SeparationRefunded(Event, frozen=True):
@@ -108,6 +128,16 @@ class SeparationRefunded(Event, frozen=True):
     amount: int
     grant_id: str
     reason: str
+
+
+class MediaTidied(Event, frozen=True):
+    """The job has ended and nothing of it is left in storage that it does not name.
+
+    removed: objects and unfinished uploads of interrupted attempts.
+    """
+
+    user_id: str
+    removed: int
 
 
 # --- state ------------------------------------------------------------------------------
@@ -127,7 +157,8 @@ class JobState(Struct):
     """status is one of the constants above; request is what was asked for.
 
     fresh_at: the attempt number after which tries are counted, 0 or that of the last requeue.
-    free: nothing is held for it. refunded: credits that were given back.
+    free: nothing is held for it. refunded: credits that were given back. stored: finished stems by
+    name, all under one gain. bundle, reused_from: as the completion said. tidied: see MediaTidied.
     """
 
     status: str = ABSENT
@@ -137,6 +168,12 @@ class JobState(Struct):
     fresh_at: int = 0
     free: bool = False
     refunded: int = 0
+    stored: dict[str, StoredStem] = {}
+    gain_db: float = 0.0
+    residual_db: float | None = None
+    bundle: StemFile | None = None
+    reused_from: str | None = None
+    tidied: bool = False
 
     @property
     def asked(self) -> SeparationRequested:
@@ -150,18 +187,29 @@ class JobState(Struct):
         """Credits that completing takes, or took."""
         return 0 if self.free else self.asked.price
 
+    @property
+    def named(self) -> frozenset[str]:
+        """The keys in storage that count, once it has ended: none unless it completed."""
+        if self.status != COMPLETED or self.reused_from:
+            return frozenset()
+        bundle = (self.bundle.key,) if self.bundle else ()
+        return frozenset(bundle).union(*(stem.keys for stem in self.stored.values()))
+
 
 def evolve(state: JobState, event: Event) -> JobState:
-    """Fold one event."""
+    """Fold one event; a recorded stage changes nothing that a decision asks for."""
     match event:
-        case StageRecorded():
-            pass
+        case StemStored():
+            state.stored = state.stored | {event.stem.name: event.stem}
+            state.gain_db, state.residual_db = event.gain_db, event.residual_db
         case SeparationRequested():
             state.status, state.request = QUEUED, event
         case SeparationStarted():
             state.status, state.attempt, state.worker = RUNNING, event.attempt, event.worker
         case SeparationCompleted():
-            state.status = COMPLETED
+            state.status, state.gain_db = COMPLETED, event.gain_db
+            state.bundle, state.reused_from = event.bundle, event.reused_from
+            state.stored = {f.name: as_stored(f, state.stored.get(f.name)) for f in event.stems}
         case SeparationFailed():
             state.status = FAILED
         case SeparationCancelled():
@@ -170,15 +218,18 @@ def evolve(state: JobState, event: Event) -> JobState:
             state.status, state.worker = QUEUED, ""
             state.attempt = state.fresh_at = event.attempt
             state.free = event.free
+            state.stored, state.gain_db, state.residual_db, state.tidied = {}, 0.0, None, False
         case SeparationRefunded():
             state.refunded = event.amount
+        case MediaTidied():
+            state.tidied = True
     return state
 
 
 EVENTS = (
-    SeparationRequested, SeparationStarted, StageRecorded,
+    SeparationRequested, SeparationStarted, StageRecorded, StemStored,
     SeparationCompleted, SeparationFailed, SeparationCancelled,
-    SeparationRequeued, SeparationRefunded,
+    SeparationRequeued, SeparationRefunded, MediaTidied,
 )  # fmt: skip
 JOB = Aggregate("job", EVENTS, JobState, evolve)
 
@@ -195,7 +246,10 @@ def request(state: JobState, asked: SeparationRequested) -> list[Event]:
 
 
 def _wish(asked: SeparationRequested) -> tuple[object, ...]:
-    return asked.user_id, asked.asset_id, asked.model, asked.stems, asked.format, asked.retry_of
+    return (
+        asked.user_id, asked.asset_id, asked.model, asked.stems, asked.format, asked.retry_of,
+        asked.prompt, asked.bundle,
+    )  # fmt: skip
 
 
 def start(state: JobState, worker: str) -> list[Event]:
@@ -211,20 +265,36 @@ def start(state: JobState, worker: str) -> list[Event]:
     return [SeparationStarted(asked.user_id, state.attempt + 1, worker)]
 
 
-def record_stage(state: JobState, attempt: int, stage: str, milliseconds: int) -> list[Event]:
+def record_stage(
+    state: JobState, attempt: int, stage: str, milliseconds: int, tries: int = 1
+) -> list[Event]:
     """Note a finished stage. Raises StaleAttempt."""
     _must_hold(state, attempt)
-    return [StageRecorded(state.asked.user_id, attempt, stage, milliseconds)]
+    return [StageRecorded(state.asked.user_id, attempt, stage, milliseconds, tries)]
+
+
+def store_stem(
+    state: JobState, attempt: int, stem: StoredStem, gain_db: float, residual_db: float | None
+) -> list[Event]:
+    """Keep a finished stem; one that stands already is not replaced. Raises StaleAttempt."""
+    _must_hold(state, attempt)
+    if stem.name in state.stored:
+        return []
+    return [StemStored(state.asked.user_id, attempt, stem, gain_db, residual_db)]
 
 
 def complete(
-    state: JobState, attempt: int, stems: tuple[StemFile, ...], gain_db: float
+    state: JobState,
+    attempt: int,
+    stems: tuple[StemFile, ...],
+    gain_db: float,
+    bundle: StemFile | None = None,
 ) -> list[Event]:
     """Finish with these stems; again by the same attempt is harmless. Raises StaleAttempt."""
     if state.status == COMPLETED and state.attempt == attempt:
         return []
     _must_hold(state, attempt)
-    return [SeparationCompleted(state.asked.user_id, attempt, stems, gain_db)]
+    return [SeparationCompleted(state.asked.user_id, attempt, stems, gain_db, bundle)]
 
 
 def fail(state: JobState, attempt: int | None, stage: str, code: str, detail: str) -> list[Event]:
@@ -246,38 +316,11 @@ def cancel(state: JobState, reason: str) -> list[Event]:
     return [SeparationCancelled(asked.user_id, reason)] if state.status in OPEN else []
 
 
-def requeue(state: JobState, reason: str) -> list[Event]:
-    """Have it done anew, whoever holds it; one that failed runs again at no cost.
-
-    The number of attempts goes on, since storage keys carry it. Raises Invalid, Refused.
-    """
-    asked, said = state.asked, reasons.stated(reason)
-    if state.status not in (*OPEN, FAILED):
-        raise Refused(
-            f"This job is {state.status}; only a queued, running or failed one is done anew."
-        )
-    free = state.free or state.status == FAILED
-    return [SeparationRequeued(asked.user_id, state.attempt + 1, said, free)]
-
-
-def abandon(state: JobState, reason: str) -> list[Event]:
-    """Fail it, whoever holds it; failed already: no events. Raises Invalid, Refused."""
-    said = reasons.stated(reason)
-    if state.status in (COMPLETED, CANCELLED):
-        raise Refused(f"This job is {state.status}; only an open one can be failed.")
-    return fail(state, None, "", ABANDONED, said)
-
-
-def refund(state: JobState, grant_id: str, reason: str) -> list[Event]:
-    """Give back what it was charged; given back already: no events. Raises Invalid, Refused."""
-    asked, said = state.asked, reasons.stated(reason)
-    if state.status != COMPLETED:
-        raise Refused(f"This job is {state.status}; only a completed one was charged.")
-    if not state.charged:
-        raise Refused("This job cost nothing; there is nothing to give back.")
-    if state.refunded:
-        return []
-    return [SeparationRefunded(asked.user_id, state.charged, grant_id, said)]
+def tidied(state: JobState, removed: int) -> list[Event]:
+    """Nothing unnamed is left in storage; said once. Raises Refused while it is open."""
+    if state.status in OPEN:
+        raise Refused("This job is open; its attempt still writes to storage.")
+    return [] if state.tidied else [MediaTidied(state.asked.user_id, removed)]
 
 
 def owned(state: JobState, user_id: str) -> JobState:

@@ -26,26 +26,31 @@ class Quoted(Struct, frozen=True):
     price_list: str
 
 
-def require_quoted(offered: Offer, quoted: Quoted | None) -> None:
-    """Raises PriceChanged unless the offer is what was quoted, or nothing was."""
-    if quoted and quoted != Quoted(offered.price, offered.price_list):
+def require_quoted(price: int, price_list: str, quoted: Quoted | None) -> None:
+    """Raises PriceChanged unless that is what was quoted, or nothing was."""
+    if quoted and quoted != Quoted(price, price_list):
         raise PriceChanged(
             f"The quote said {quoted.price} credits by price list {quoted.price_list}; by "
-            f"{offered.price_list} it is {offered.price}. Nothing was reserved; ask for a new "
-            "quote.",
-            price=offered.price,
-            price_list=offered.price_list,
+            f"{price_list} it is {price}. Nothing was reserved; ask for a new quote.",
+            price=price,
+            price_list=price_list,
         )
 
 
 def offer(
-    catalog: Catalog, audio: Audio, model: str, stems: tuple[str, ...], format_name: str
+    catalog: Catalog,
+    audio: Audio,
+    model: str | None,
+    stems: tuple[str, ...],
+    format_name: str,
+    prompt: str | None = None,
 ) -> Offer:
-    """The offer for that audio; no stem named: all of the model's.
+    """The offer for that audio; no model named: the default one; no stem: all of the model's.
 
-    Raises UnknownModel, UnknownStem or UnsupportedFormat.
+    Raises UnknownModel, UnknownStem, UnsupportedFormat; Invalid for a prompt out of place.
     """
-    given = catalog.stems(model, stems)
-    chosen = format_for(format_name, audio.rate)
-    price = catalog.price(model, audio.samples, audio.rate)
-    return Offer(model, given, chosen.name, price, catalog.price_list)
+    chosen = catalog.choose(model, prompt).name
+    given = catalog.stems(chosen, stems)
+    carried = format_for(format_name, audio.rate)
+    price = catalog.price(chosen, audio.samples, audio.rate)
+    return Offer(chosen, given, carried.name, price, catalog.price_list)

@@ -37,6 +37,7 @@ from infra.separators import Separators, spleeter
 from infra.settings import LANE_QUEUES, Settings
 from infra.switchboard import CachedSwitchboard
 from projections.catch_up import Reading
+from projections.results import KnownResults
 
 if TYPE_CHECKING:
     from infra.payments.gateway import StripePayments
@@ -99,7 +100,7 @@ class Application:
         """What command handlers work with."""
         return Context(
             self.store, self.clock, self.ids, self.personal, self.catalog,
-            self.settings.signup_grant, self.switchboard,
+            self.settings.signup_grant, self.switchboard, KnownResults(lambda: self.reading),
         )  # fmt: skip
 
     @cached_property

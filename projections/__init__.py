@@ -14,10 +14,12 @@ from projections.jobs import JOBS_VIEW
 from projections.library import LIBRARY_VIEW
 from projections.projection import Projection
 from projections.purchases import PURCHASES_VIEW
+from projections.results import RESULTS_VIEW
 from projections.usage import USAGE_VIEW
 
 ALL: dict[str, Projection[Any]] = {
-    p.name: p for p in (JOBS_VIEW, CREDITS_VIEW, LIBRARY_VIEW, PURCHASES_VIEW, USAGE_VIEW)
+    p.name: p
+    for p in (JOBS_VIEW, CREDITS_VIEW, LIBRARY_VIEW, PURCHASES_VIEW, RESULTS_VIEW, USAGE_VIEW)
 }
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "JOBS_VIEW",
     "LIBRARY_VIEW",
     "PURCHASES_VIEW",
+    "RESULTS_VIEW",
     "USAGE_VIEW",
     "Projection",
 ]

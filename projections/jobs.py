@@ -5,9 +5,13 @@ from __future__ import annotations
 from msgspec import Struct
 
 from domain import job
-from domain.aggregate import Recorded
-from domain.job import JOB, StemFile
+from domain.aggregate import Event, Recorded
+from domain.job import JOB
+from domain.stems import StemFile, StoredStem, as_stored
 from projections.projection import Index, Projection
+
+UNTIDY = "untidy"
+"""The status index of ended jobs whose attempts may have left something in storage."""
 
 
 class StageView(Struct, frozen=True):
@@ -16,6 +20,7 @@ class StageView(Struct, frozen=True):
     attempt: int
     stage: str
     milliseconds: int
+    tries: int = 1
 
 
 class JobView(Struct):
@@ -23,6 +28,8 @@ class JobView(Struct):
 
     requeues: how often an operator had it done anew. free: it will cost nothing, whatever the
     price. refunded: credits given back. price_list: empty in rows of before it was shown.
+    stored: finished stems of an open job. residual_db: see StemStored. bundle: a zip is wanted;
+    zip: where it stands. tidied: nothing unnamed is left in storage.
     """
 
     job_id: str = ""
@@ -37,7 +44,7 @@ class JobView(Struct):
     status: str = job.ABSENT
     attempt: int = 0
     stages: list[StageView] = []
-    stems: tuple[StemFile, ...] = ()
+    stems: tuple[StoredStem, ...] = ()
     gain_db: float = 0.0
     failed_stage: str = ""
     failure: str = ""
@@ -50,6 +57,14 @@ class JobView(Struct):
     free: bool = False
     refunded: int = 0
     price_list: str = ""
+    lane: str = "short"
+    prompt: str | None = None
+    bundle: bool = False
+    stored: dict[str, StoredStem] = {}
+    residual_db: float | None = None
+    zip: StemFile | None = None
+    reused_from: str | None = None
+    tidied: bool = False
 
     @property
     def stage(self) -> str:
@@ -62,26 +77,41 @@ class JobView(Struct):
 
 def apply(view: JobView, recorded: Recorded) -> list[Struct]:
     """Fold one event."""
-    event = recorded.event
     view.changed = recorded.time
-    match event:
+    match recorded.event:
         # First, because most events of a job are stages.
-        case job.StageRecorded():
-            view.stages.append(StageView(event.attempt, event.stage, event.milliseconds))
+        case job.StageRecorded() as e:
+            view.stages.append(StageView(e.attempt, e.stage, e.milliseconds, e.tries))
+        case job.StemStored() as e:
+            view.stored = view.stored | {e.stem.name: e.stem}
+            view.residual_db = e.residual_db
+        case job.MediaTidied():
+            view.tidied = True
+        case event:
+            _turn(view, event, recorded)
+    return []
+
+
+def _turn(view: JobView, event: Event, recorded: Recorded) -> None:
+    """A change of status, or of what it cost."""
+    match event:
         case job.SeparationRequested():
             view.job_id = recorded.stream.partition("-")[2]
             view.user_id, view.asset_id = event.user_id, event.asset_id
             view.model, view.wanted, view.format = event.model, event.stems, event.format
             view.seconds = event.samples / event.rate
             view.price, view.price_list = event.price, event.price_list
-            view.retry_of = event.retry_of
+            view.retry_of, view.lane = event.retry_of, event.lane
+            view.prompt, view.bundle = event.prompt, event.bundle
             view.status, view.requested = job.QUEUED, recorded.time
         case job.SeparationStarted():
             view.status, view.attempt = job.RUNNING, event.attempt
             view.started = view.started or recorded.time
         case job.SeparationCompleted():
             _end(view, job.COMPLETED, recorded.time)
-            view.stems, view.gain_db = event.stems, event.gain_db
+            view.stems = tuple(as_stored(f, view.stored.get(f.name)) for f in event.stems)
+            view.gain_db, view.stored = event.gain_db, {}
+            view.zip, view.reused_from = event.bundle, event.reused_from
         case job.SeparationFailed():
             _end(view, job.FAILED, recorded.time)
             view.failed_stage, view.failure = event.stage, event.code
@@ -93,9 +123,9 @@ def apply(view: JobView, recorded: Recorded) -> list[Struct]:
             view.status, view.attempt, view.ended = job.QUEUED, event.attempt, 0
             view.failed_stage = view.failure = view.detail = ""
             view.requeues, view.free = view.requeues + 1, event.free
+            view.stored, view.residual_db, view.tidied = {}, None, False
         case job.SeparationRefunded():
             view.refunded = event.amount
-    return []
 
 
 def _end(view: JobView, status: str, time: int) -> None:
@@ -103,12 +133,24 @@ def _end(view: JobView, status: str, time: int) -> None:
 
 
 def index(view: JobView) -> Index:
-    """A user's jobs by time; open jobs by status, for the sweeper."""
-    status = view.status if view.status in job.OPEN else None
+    """A user's jobs by time; for the sweeper open jobs by status, and untidy ones."""
+    status = view.status if view.status in job.OPEN else _untidy(view)
     return Index(view.user_id, f"{view.requested:015d}#{view.job_id}", status)
 
 
+def _untidy(view: JobView) -> str | None:
+    # Without an attempt nobody wrote anything.
+    return UNTIDY if view.attempt and not view.tidied else None
+
+
 JOBS_VIEW = Projection(
-    "jobs", 3, JOB, JobView, apply, index,
-    changes={2: ("body.requeues", "body.free", "body.refunded"), 3: ("body.price_list",)},
+    "jobs", 4, JOB, JobView, apply, index,
+    changes={
+        2: ("body.requeues", "body.free", "body.refunded"),
+        3: ("body.price_list",),
+        4: (
+            "status", "body.stages", "body.stems", "body.lane", "body.prompt", "body.bundle",
+            "body.stored", "body.residual_db", "body.zip", "body.reused_from", "body.tidied",
+        ),
+    },
 )  # fmt: skip

@@ -37,7 +37,8 @@ from domain.audio import Audio
 from domain.catalog import Catalog, Limits, Model
 from domain.commit import Meta
 from domain.credits import CREDITS
-from domain.job import STAGES, StemFile
+from domain.job import STAGES
+from domain.stems import StemFile
 from infra.clock import SystemClock, SystemIds
 from infra.event_store.dynamodb import DynamoDBStore
 from infra.event_store.memory import MemoryStore

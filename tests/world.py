@@ -36,6 +36,7 @@ from infra.operations import ParkedStreams, Pulses, TableGenerations
 from infra.switchboard import CachedSwitchboard
 from projections.catch_up import Reading
 from projections.projection import Projection
+from projections.results import KnownResults
 
 CATALOG = Catalog(
     models={
@@ -104,6 +105,7 @@ class World:
             PlainSealer(),
             CATALOG,
             self.grant,
+            results=KnownResults(lambda: self.reading),
             pause=self.pause,
             random=random.Random(self.seed),
         )

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from domain import filenames
 from domain.audio import FORMATS
-from domain.job import CANCELLED, COMPLETED, FAILED, QUEUED, RUNNING, StemFile
+from domain.job import CANCELLED, COMPLETED, FAILED, QUEUED, RUNNING
+from domain.stems import StemFile
 from handlers.api.renderings import Moment, moment, moment_or_none
 from handlers.api.service import Service
 from projections import LIBRARY_VIEW

@@ -8,9 +8,11 @@ from litestar import Response, Router, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta as Rule
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from commands import CancelSeparation, RequestSeparation
 from commands.quotes import Quote, quote
+from commands.separations import Wish
 from domain.credits import MAX_AMOUNT
 from domain.errors import NotFound
 from domain.pricing import Quoted
@@ -36,13 +38,22 @@ from projections.query import Versioned, folded
 Name = Annotated[str, Rule(min_length=1, max_length=64)]
 
 
-class Wish(Struct, frozen=True, forbid_unknown_fields=True):
-    """What to separate. model: the default one unless named; stems: leave it out for all."""
+class JobBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to separate. model: the default one unless named, with a prompt one that takes it.
+
+    stems: leave it out for all of the model's; ``no_<stem>`` is the song without that stem.
+    prompt: words that name the sound to take out, for models that take some. bundle: a zip of all
+    stems as well. reuse: give stems that the same bytes, model and parameters made before, at no
+    cost; false separates anew.
+    """
 
     asset_id: Annotated[str, Rule(max_length=64)]
     model: Name | None = None
     stems: Annotated[tuple[Name, ...], Rule(min_length=1, max_length=32)] | None = None
     format: Name = "flac"
+    prompt: Annotated[str, Rule(min_length=1, max_length=200)] | None = None
+    bundle: bool = False
+    reuse: bool = True
 
 
 class AgreedQuote(Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,7 +63,7 @@ class AgreedQuote(Struct, frozen=True, forbid_unknown_fields=True):
     price_list: Name
 
 
-class JobWish(Wish, frozen=True, forbid_unknown_fields=True):
+class JobWish(JobBody, frozen=True, forbid_unknown_fields=True):
     """retry_of: an ended job that this one tries again.
 
     quote: what the user agreed to; the job is refused as price_changed if it costs another price
@@ -63,18 +74,23 @@ class JobWish(Wish, frozen=True, forbid_unknown_fields=True):
     quote: AgreedQuote | None = None
 
 
-class QuoteAnswer(Struct, frozen=True):
-    """price, available: credits; seconds: of audio; enough: whether the job would be accepted."""
+class QuoteAnswer(Struct, frozen=True, kw_only=True):
+    """price, available: credits; seconds: of audio; enough: whether the job would be accepted.
+
+    reused_from: the job whose stems would be given again, at no cost.
+    """
 
     asset_id: str
     model: str
     stems: tuple[str, ...]
     format: str
+    prompt: str | None
     seconds: float
     price: int
     price_list: str
     available: int
     enough: bool
+    reused_from: str | None
 
 
 class JobPage(Struct, frozen=True):
@@ -92,19 +108,35 @@ class JobPage(Struct, frozen=True):
     operation_id="getQuote",
     response_description="The price, and whether the account covers it.",
 )
-async def ask(data: JSONBody[Wish], request: ApiRequest, service: Api) -> QuoteAnswer:
+async def ask(data: JSONBody[JobBody], request: ApiRequest, service: Api) -> QuoteAnswer:
     """The price of a separation, before it is spent. Reserves nothing."""
-    context = service.application.context
-    asset_id = known_id("ast", data.asset_id)
-    model = data.model or context.catalog.default_model
-    found: Quote = await service.run(
-        quote, context, request.user, asset_id, model, data.stems or (), data.format
-    )
-    offer = found.offer
+    found: Quote = await service.run(quote, service.application.context, request.user, _wish(data))
+    asked = found.asked
     return QuoteAnswer(
-        asset_id, offer.model, offer.stems, offer.format, round(found.seconds, 3),
-        offer.price, offer.price_list, found.available, found.enough,
-    )  # fmt: skip
+        asset_id=asked.asset_id,
+        model=asked.model,
+        stems=asked.stems,
+        format=asked.format,
+        prompt=asked.prompt,
+        seconds=round(found.seconds, 3),
+        price=found.price,
+        price_list=asked.price_list,
+        available=found.available,
+        enough=found.enough,
+        reused_from=found.reused_from,
+    )
+
+
+def _wish(data: JobBody) -> Wish:
+    return Wish(
+        asset_id=known_id("ast", data.asset_id),
+        model=data.model,
+        stems=data.stems or (),
+        format=data.format,
+        prompt=data.prompt,
+        bundle=data.bundle,
+        reuse=data.reuse,
+    )
 
 
 @post(
@@ -127,12 +159,9 @@ async def request_job(
     command = RequestSeparation(
         user_id=user_id,
         job_id=job_id,
-        asset_id=known_id("ast", data.asset_id),
-        model=data.model or service.application.catalog.default_model,
-        format=data.format,
-        stems=data.stems or (),
         retry_of=known_id("job", data.retry_of) if data.retry_of else None,
         quoted=Quoted(data.quote.price, data.quote.price_list) if data.quote else None,
+        **asdict(_wish(data)),
     )
     await service.execute(
         command, service.meta(user_id, request.request_id, "jobs", idempotency_key)

@@ -17,7 +17,8 @@ from commands import (
 )
 from commands.dispatch import Command
 from domain.audio import Audio
-from domain.job import STAGES, StemFile
+from domain.job import STAGES
+from domain.stems import StemFile
 
 STEMS = ("vocals", "accompaniment")
 

@@ -20,7 +20,7 @@ from commands import (
 from commands.dispatch import Command
 from domain.audio import Audio
 from domain.commit import Meta
-from domain.job import StemFile
+from domain.stems import StemFile
 from handlers.bench import Figure
 from infra.bootstrap import Application
 from infra.event_store.dynamodb import DynamoDBStore

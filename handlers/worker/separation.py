@@ -15,7 +15,8 @@ from domain import controls
 from domain.audio import Cancelled
 from domain.commit import Meta
 from domain.errors import JobError, MediaError, NotFound, StaleAttempt
-from domain.job import JOB, OPEN, RUNNING, JobState, SeparationRequested, StemFile
+from domain.job import JOB, OPEN, RUNNING, JobState, SeparationRequested
+from domain.stems import StemFile
 from handlers.worker.heartbeat import Heartbeat
 from handlers.worker.pipeline import EncodedStem, Pipeline
 from handlers.worker.workplace import Workplace

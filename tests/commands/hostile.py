@@ -26,8 +26,9 @@ from domain.credits import (
     CreditsRevoked,
     CreditState,
 )
-from domain.job import JOB, OPEN, JobState, StemFile
+from domain.job import JOB, OPEN, JobState
 from domain.purchase import PAID, PURCHASE, PurchaseState
+from domain.stems import StemFile
 from infra.event_store import store
 from infra.event_store.memory import MemoryStore
 from infra.event_store.store import SNAPSHOT_COMMITS

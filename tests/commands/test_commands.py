@@ -32,7 +32,7 @@ from domain.errors import (
     UnsupportedFormat,
     UploadTooLarge,
 )
-from domain.job import StemFile
+from domain.stems import StemFile
 from infra.event_store.memory import MemoryStore
 from infra.event_store.store import StreamTaken
 from tests.world import StillClock, World

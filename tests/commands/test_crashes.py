@@ -25,7 +25,8 @@ from domain import credits
 from domain.commit import Append, Commit, Meta, verify_chain
 from domain.credits import CREDITS, CreditsGranted
 from domain.errors import NotEnoughCredits, NotFound, Refused
-from domain.job import COMPLETED, OPEN, StemFile
+from domain.job import COMPLETED, OPEN
+from domain.stems import StemFile
 from infra.event_store.memory import MemoryStore
 from tests.world import StillClock, World
 

@@ -25,7 +25,8 @@ from commands import (
 from domain.controls import CONTROLS, STREAM, ControlsState
 from domain.credits import CREDITS
 from domain.errors import Invalid, KeyReused, Paused, UnknownModel
-from domain.job import JOB, StemFile
+from domain.job import JOB
+from domain.stems import StemFile
 from infra.switchboard import CachedSwitchboard
 from projections import CREDITS_VIEW, JOBS_VIEW
 from projections.credits import AccountView, StatementLine
@@ -189,7 +190,7 @@ def test_a_refund_is_granted_once_even_when_it_was_spent(world: World) -> None:
     account = world.account()
     assert (account.granted, account.available(0), account.captured) == (610, 600, 10)
     assert view(world).refunded == 10
-    assert view(world).stems == STEMS
+    assert tuple(s.file for s in view(world).stems) == STEMS
     last = statement(world)[-1]
     assert (last.kind, last.reason, last.job_id, last.change) == ("grant", "refund", "j", 10)
 

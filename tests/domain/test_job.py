@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from domain import job
+from domain import job, remedies
 from domain.errors import Invalid, KeyReused, NotFound, Refused, StaleAttempt
-from domain.job import JOB, JobState, SeparationRequested, StemFile
+from domain.job import JOB, JobState, SeparationRequested
+from domain.stems import StemFile
 
 ASKED = SeparationRequested(
     "u", "a", "key", "two", ("vocals",), "flac", 441000, 44100, 2, 10, "test"
@@ -86,7 +87,7 @@ def done(state: JobState) -> JobState:
 
 
 def requeued(state: JobState) -> JobState:
-    return JOB.fold(job.requeue(state, "once more"), state)
+    return JOB.fold(remedies.requeue(state, "once more"), state)
 
 
 def claimed(state: JobState) -> JobState:
@@ -136,23 +137,23 @@ def test_tries_are_counted_from_the_requeue() -> None:
 def test_what_ended_well_or_by_its_user_is_neither_requeued_nor_failed(end) -> None:  # type: ignore[no-untyped-def]
     state = end(running())
     with pytest.raises(Refused):
-        job.requeue(state, "once more")
+        remedies.requeue(state, "once more")
     with pytest.raises(Refused):
-        job.abandon(state, "hopeless")
+        remedies.abandon(state, "hopeless")
 
 
 def test_an_operator_fails_a_job_once_and_gives_the_reason() -> None:
-    (event,) = job.abandon(running(), " hopeless ")
+    (event,) = remedies.abandon(running(), " hopeless ")
     assert isinstance(event, job.SeparationFailed)
     assert (event.code, event.detail) == ("failed_by_operator", "hopeless")
-    assert job.abandon(failed(running()), "again") == []
+    assert remedies.abandon(failed(running()), "again") == []
 
 
 def test_a_completed_job_is_refunded_once() -> None:
     state = done(running())
-    (event,) = job.refund(state, "grt_1", "it hisses")
+    (event,) = remedies.refund(state, "grt_1", "it hisses")
     assert event == job.SeparationRefunded("u", 10, "grt_1", "it hisses")
-    assert job.refund(JOB.fold([event], state), "grt_1", "it hisses") == []
+    assert remedies.refund(JOB.fold([event], state), "grt_1", "it hisses") == []
 
 
 @pytest.mark.parametrize(
@@ -160,10 +161,10 @@ def test_a_completed_job_is_refunded_once() -> None:
 )
 def test_what_was_not_charged_is_not_refunded(state: JobState) -> None:
     with pytest.raises(Refused):
-        job.refund(state, "grt_1", "it hisses")
+        remedies.refund(state, "grt_1", "it hisses")
 
 
-@pytest.mark.parametrize("decide", [job.requeue, job.abandon])
+@pytest.mark.parametrize("decide", [remedies.requeue, remedies.abandon])
 def test_operators_give_a_reason_for_a_job_that_exists(decide) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(Invalid):
         decide(running(), " ")

@@ -23,7 +23,7 @@ from commands import (
     StartSeparation,
 )
 from domain.errors import SplitSoundError, Unavailable
-from domain.job import StemFile
+from domain.stems import StemFile
 from infra.memory_rows import MemoryRows
 from infra.memory_table import MemoryTable
 from infra.operations import TableGenerations
@@ -82,8 +82,9 @@ def in_order(world: World) -> Rows:
 
 def said(rows: Rows) -> Rows:
     """Without the versions of heads that may stay behind events that move nothing."""
+    lagging = {p.generation(1) for p in projections.ALL.values() if p.moved_by}
     return {
-        place: msgspec.structs.replace(row, version=0) if place[0] == "usage@1" else row
+        place: msgspec.structs.replace(row, version=0) if place[0] in lagging else row
         for place, row in rows.items()
     }
 

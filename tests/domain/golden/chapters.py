@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from commands import (
     AbandonSeparation,
     AbortUpload,
@@ -25,6 +27,7 @@ from commands import (
     RecordLapse,
     RecordPayment,
     RecordPending,
+    RecordProbe,
     RecordRefund,
     RecordStage,
     RefundSeparation,
@@ -33,15 +36,21 @@ from commands import (
     RequeueSeparation,
     Resume,
     StartSeparation,
+    StoreStem,
+    TidyMedia,
 )
 from commands.dispatch import Command
 from domain import credits
 from domain.aggregate import Event
+from domain.audio import Audio
 from domain.commit import Append, Meta
 from domain.credits import CREDITS, CreditsGranted
-from domain.job import STAGES, StemFile
+from domain.job import STAGES
 from domain.packs import Pack
 from domain.purchase import Claim, Payment
+from domain.stems import StemFile, as_stored
+from projections import RESULTS_VIEW
+from projections.catch_up import catch_up
 from tests.world import World
 
 
@@ -179,8 +188,38 @@ def payments() -> World:
     return tell.world
 
 
+def resumed() -> World:
+    """Stems kept across attempts, a zip, a job that was given an earlier one's stems."""
+    tell = Teller("usr_eve")
+    tell.world.sign_up("usr_eve")
+    upload = ("usr_eve", "ast_twin", "c.flac", "", 1000, 8 << 20, "k", "up")
+    tell.do(InitializeUpload(*upload), CompleteUpload("usr_eve", "ast_twin", 1000, "etag"))
+    audio = Audio(44_100 * 1_000, 44_100, 2)
+    tell.do(RecordProbe("ast_twin", audio, "flac", "flac", "d" * 64))
+    tell.do(AdjustCredits("usr_eve", 2000, "for a long recording", "promotion"))
+
+    def ask(job: str, **more: Any) -> Command:
+        return RequestSeparation("usr_eve", job, "ast_twin", "two", "flac", bundle=True, **more)
+
+    tell.do(ask("job_first"), StartSeparation("job_first", "w:1"))
+    tell.do(RecordStage("job_first", 1, "download", 5200, tries=3))
+    for attempt, file in zip((1, 2), tell.stems("job_first", 1), strict=True):
+        stem = msgspec.structs.replace(
+            as_stored(file, None), samples=44_100_000, over=17, silence=0.25, preview_bytes=60_000
+        )
+        tell.do(StoreStem("job_first", attempt, stem, -0.5, -128.5))
+        tell.do(StartSeparation("job_first", "w:2"))
+    zipped = StemFile("bundle", "user_usr_eve/jobs/job_first/output/2/stems.zip", 9**7, "zip")
+    tell.do(CompleteSeparation("job_first", 3, tell.stems("job_first", 1), -0.5, zipped))
+    tell.do(TidyMedia("job_first", 2))
+    catch_up(RESULTS_VIEW, "job-job_first", tell.world.reading)
+    tell.do(ask("job_second"), ask("job_anew", reuse=False))
+    return tell.world
+
+
 # A file is never written again; see the package.
 CHAPTERS: dict[str, Callable[[], World]] = {
+    "2026-11-resumed": resumed,
     "2026-11-first": first_release,
     "2026-11-operators": operators,
     "2026-11-unfinished": unfinished,

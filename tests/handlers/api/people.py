@@ -20,7 +20,8 @@ from commands import (
 from commands.dispatch import Command
 from domain.audio import Audio
 from domain.commit import Meta
-from domain.job import STAGES, StemFile
+from domain.job import STAGES
+from domain.stems import StemFile
 from infra.bootstrap import Application
 from infra.objects import stem_key
 

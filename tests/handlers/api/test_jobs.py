@@ -31,11 +31,13 @@ def test_a_quote_reserves_nothing_and_says_what_a_job_would_cost(person: Person)
         "model": "spleeter-dsp-4stems",
         "stems": ["vocals", "bass"],
         "format": "flac",
+        "prompt": None,
         "seconds": 10.0,
         "price": 15,
         "price_list": "2026-11",
         "available": 100,
         "enough": True,
+        "reused_from": None,
     }
     job = person.ask(asset_id, model=body["model"], stems=body["stems"]).json()
     assert (job["price"], job["stems_wanted"]) == (15, ["vocals", "bass"])

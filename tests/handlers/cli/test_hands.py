@@ -12,7 +12,8 @@ import pytest
 from commands import CompleteSeparation, StartSeparation
 from domain.controls import CONTROLS, STREAM
 from domain.credits import CREDITS, CreditState
-from domain.job import JOB, StemFile
+from domain.job import JOB
+from domain.stems import StemFile
 from infra.bootstrap import Application
 from tests.handlers.api.conftest import serving
 from tests.handlers.cli.operators import Done, do, some_work, splitsound
