@@ -17,6 +17,7 @@ from infra.media.encode import Encoder
 from infra.media.formats import PREVIEW
 from infra.media.master import Master
 from infra.media.process import binary
+from infra.media.sandbox import confinement
 from infra.media.spool import decode, encode, read_blocks
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Measured",
     "binary",
     "blocks",
+    "confinement",
     "decode",
     "encode",
     "measure",

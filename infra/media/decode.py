@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from domain.audio import Audio
 from domain.errors import MediaError, Unavailable
 from infra.media import process, source
-from infra.media.sandbox import confined
+from infra.media.sandbox import Limits, confined, cpu_limit
 from infra.media.sound import BLOCK, SAMPLE_BYTES, Block, Statistics, sane
 
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # Hz; beyond lie broken headers, not music
@@ -60,7 +60,7 @@ def measure(
     """
     source.check(path)
     # Sun audio has the simplest header that states rate and channels and no length.
-    command = _command(path, format="au", acodec="pcm_f32be", map_metadata=-1)
+    command = _command(path, timeout, format="au", acodec="pcm_f32be", map_metadata=-1)
     with process.Child(command, timeout=timeout, cancelled=cancelled, stdout=True) as child:
         rate, channels = _au_header(child)
         samples, statistics = 0, Statistics()
@@ -69,7 +69,7 @@ def measure(
             _check_length(samples, rate, max_seconds)
             statistics.add(block)
         outcome = child.end()
-    _check_end(outcome)
+    _check_end(outcome, timeout)
     if not samples:
         raise source.refusal(outcome.log)
     container, codec = source.names(outcome.log)
@@ -100,7 +100,8 @@ def blocks(
     ``audio.samples`` samples come, so that nothing is ever cut silently.
     """
     source.check(path)
-    command = _command(path, format="f32le", acodec="pcm_f32le", ar=audio.rate, ac=audio.channels)
+    shape = {"ar": audio.rate, "ac": audio.channels}
+    command = _command(path, timeout, format="f32le", acodec="pcm_f32le", **shape)
     samples = 0
     with process.Child(command, timeout=timeout, cancelled=cancelled, stdout=True) as child:
         for sound in _frames(child, audio.channels, block, "<f4"):
@@ -109,16 +110,17 @@ def blocks(
                 raise _changed()
             yield sound
         outcome = child.end()
-    _check_end(outcome)
+    _check_end(outcome, timeout)
     if not samples:
         raise source.refusal(outcome.log)
     if samples < audio.samples:
         raise _changed()
 
 
-def _command(path: Path, **output: Any) -> list[str]:
+def _command(path: Path, timeout: float, **output: Any) -> list[str]:
     stream = source.opened(path).output("pipe:1", af=_DOWNMIX, **output)
-    return confined(process.arguments(stream.global_args(*_TOLERANT)), read=[path])
+    command = process.arguments(stream.global_args(*_TOLERANT))
+    return confined(command, read=[path], limits=Limits(cpu_seconds=cpu_limit(timeout)))
 
 
 def _au_header(child: process.Child) -> tuple[int, int]:
@@ -162,12 +164,14 @@ def _changed() -> MediaError:
     )
 
 
-def _check_end(outcome: process.Outcome) -> None:
+def _check_end(outcome: process.Outcome, timeout: float) -> None:
     """Raises Unavailable when somebody stopped ffmpeg, MediaError when it crashed by itself.
 
     What was counted or decoded until then is no measure of the file. ffmpeg answers a polite
     signal with exit code 255.
     """
+    if outcome.code < 0 and outcome.cpu_seconds >= cpu_limit(timeout):
+        raise process.too_slow()
     if outcome.code in _STOPPED:
         raise Unavailable("ffmpeg was stopped from outside before it was done. Try again.")
     if outcome.code < 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -11,9 +12,9 @@ import ffmpeg
 from domain.audio import Audio, Format
 from domain.errors import MediaError, SplitSoundError, StorageFull
 from infra.media import process
-from infra.media.formats import Recipe, recipe, samples_at
+from infra.media.formats import recipe, samples_at
 from infra.media.gapless import correct_padding
-from infra.media.sandbox import confined
+from infra.media.sandbox import Limits, confined, cpu_limit
 from infra.media.sound import Block
 
 
@@ -55,7 +56,7 @@ class Encoder:
         self._target.touch()
         try:
             self._child = process.Child(
-                _command(self._target, self._audio, self._recipe),
+                self._command(),
                 timeout=self._timeout,
                 cancelled=self._cancelled,
                 stdin=True,
@@ -95,13 +96,19 @@ class Encoder:
             "ffmpeg_failed", f"The {self._format.name} file could not be written; try again."
         )
 
+    def _command(self) -> list[str]:
+        made, audio, target = self._recipe, self._audio, self._target
+        given = ffmpeg.input("pipe:0", format=made.raw, ar=audio.rate, ac=audio.channels)
+        stream = given.output(
+            f"file:{target.absolute()}",
+            fflags="+bitexact",
+            **{"flags:a": "+bitexact", "ar": made.rate},
+            **made.output,
+        )
+        limits = Limits(cpu_seconds=cpu_limit(self._timeout), file=_most_bytes(audio))
+        return confined(process.arguments(stream), write=[target], limits=limits)
 
-def _command(target: Path, audio: Audio, made: Recipe) -> list[str]:
-    given = ffmpeg.input("pipe:0", format=made.raw, ar=audio.rate, ac=audio.channels)
-    stream = given.output(
-        f"file:{target.absolute()}",
-        fflags="+bitexact",
-        **{"flags:a": "+bitexact", "ar": made.rate},
-        **made.output,
-    )
-    return confined(process.arguments(stream), write=[target])
+
+def _most_bytes(audio: Audio) -> int:
+    """More than any format needs: two floats per sample, or 64 kB/s at the lowest rates."""
+    return (16 << 20) + 8 * audio.samples * audio.channels + 64_000 * math.ceil(audio.seconds)

@@ -20,6 +20,7 @@ from typing import IO, Any, Self
 
 import ffmpeg
 import imageio_ffmpeg  # type: ignore[import-untyped]  # ships no type information
+import structlog
 from msgspec import Struct
 
 from domain.audio import Cancelled
@@ -34,13 +35,12 @@ class Outcome(Struct, frozen=True):
     """How ffmpeg ended.
 
     code: exit status, negative for a signal; log: head of its stderr; cpu_seconds: user and
-    system time; peak_bytes: most memory it held, or its parent at the start, if that was more.
+    system time of all its threads.
     """
 
     code: int
     log: str
     cpu_seconds: float
-    peak_bytes: int
 
 
 def never() -> bool:
@@ -89,7 +89,7 @@ class Child:
         if self._process.stdin:
             os.set_blocking(self._process.stdin.fileno(), False)
         self._ready, self._log = select.poll(), bytearray()
-        self._usage = (0.0, 0)
+        self._cpu_seconds = 0.0
         if self._process.stderr:
             self._ready.register(self._process.stderr, select.POLLIN)
 
@@ -132,8 +132,11 @@ class Child:
             self._listen_to(self._patience.poll(self._ready))
         while not self._reaped(os.WNOHANG):
             self._patience.sleep(0.002)
-        code = self._process.returncode
-        return Outcome(code, self._log.decode("utf-8", "replace"), *self._usage)
+        log = self._log.decode("utf-8", "replace")
+        if log.startswith("confined: "):
+            structlog.get_logger().error("ffmpeg could not be started", launcher=log.strip())
+            raise not_startable()
+        return Outcome(self._process.returncode, log, self._cpu_seconds)
 
     def stop(self) -> None:
         """Kills it at once unless it has ended, and closes the pipes."""
@@ -173,7 +176,7 @@ class Child:
             if not process:
                 return False
             self._process.returncode = os.waitstatus_to_exitcode(status)
-            self._usage = (used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+            self._cpu_seconds = used.ru_utime + used.ru_stime
         return True
 
 
@@ -198,6 +201,15 @@ def _start(command: list[str], *, stdin: bool, stdout: bool) -> subprocess.Popen
 def not_startable() -> MediaError:
     """The error of an ffmpeg that is not there, or not for this machine."""
     return MediaError("ffmpeg_failed", "ffmpeg could not be started; ask the operator to check it.")
+
+
+def too_slow() -> MediaError:
+    """The error of a run that took more time than it was given."""
+    return MediaError(
+        "ffmpeg_timeout",
+        "Reading or writing this audio took longer than its time limit; try again, "
+        "or convert the file to WAV or FLAC first.",
+    )
 
 
 def _close(pipe: IO[bytes] | None) -> None:
@@ -227,11 +239,7 @@ class _Patience:
 
     def _check(self) -> None:
         if self._left <= 0:
-            raise MediaError(
-                "ffmpeg_timeout",
-                "Reading or writing this audio took longer than its time limit; try again, "
-                "or convert the file to WAV or FLAC first.",
-            )
+            raise too_slow()
         now = time.monotonic()
         if now >= self._next:
             self._next = now + POLL_SECONDS

@@ -47,7 +47,11 @@ def opened(path: Path) -> Any:
     The ``file:`` prefix keeps a name like ``concat:a|b`` or ``subfile:...`` a plain name.
     """
     source = ffmpeg.input(
-        f"file:{path.absolute()}", protocol_whitelist=PROTOCOLS, format_whitelist=DEMUXERS
+        f"file:{path.absolute()}",
+        protocol_whitelist=PROTOCOLS,
+        format_whitelist=DEMUXERS,
+        # More threads cost memory each and would only fill the pipe sooner.
+        threads=1,
     )
     return source["a:0"]
 

@@ -139,10 +139,9 @@ def test_a_stopped_decoder_measures_nothing(
 ) -> None:
     """What ffmpeg counted until somebody stopped it must not become the length that is paid."""
     source = tone(tmp_path / f"song-{number}.wav", n=44100 * 60)
-    patient = tmp_path / "ffmpeg"  # reads in real time, so that there is time to stop it
-    patient.write_text(f'#!/bin/sh\nexec "{media.binary()}" -re "$@"\n')
-    patient.chmod(0o755)
-    monkeypatch.setenv("SPLITSOUND_FFMPEG", str(patient))
+    written = process.arguments
+    # reads in real time, so that there is time to stop it
+    monkeypatch.setattr(process, "arguments", lambda s: [written(s)[0], "-re", *written(s)[1:]])
     asked = [0]
 
     def stop_it() -> bool:
