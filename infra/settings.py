@@ -100,6 +100,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_level: str = "info"
 
 
+def served(settings: Settings) -> tuple[str, ...]:
+    """What ``lanes`` names: lanes of separations, and ``probe``. Raises Invalid."""
+    named = tuple(dict.fromkeys(n.strip() for n in settings.lanes.split(",") if n.strip()))
+    known = ("probe", *LANE_QUEUES)
+    wrong = [name for name in named if name not in known]
+    if wrong or not named:
+        said = f"has no lane {', '.join(wrong)}" if wrong else "names no lane"
+        raise Invalid(f"{PREFIX}LANES {said}; name some of {', '.join(known)}, by commas.")
+    return named
+
+
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """Raises Invalid naming each variable that is missing or malformed."""
     given = {

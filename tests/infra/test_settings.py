@@ -5,8 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from domain.errors import Invalid
 from infra.local.stack import LocalStack
-from infra.settings import PREFIX, Settings, from_environment, to_environment
+from infra.settings import PREFIX, Settings, from_environment, served, to_environment
 
 REQUIRED = {PREFIX + f.name.upper(): f.name for f in msgspec.structs.fields(Settings) if f.required}
 
@@ -41,3 +42,15 @@ def test_the_local_stack_passes_the_list_on(
     tuning = stack._tuning({"ADMIN_EMAILS_CSV": shell, "HOME": "/h"})
     assert "HOME" not in tuning
     assert from_environment({**REQUIRED, **tuning}).admin_emails_csv == told
+
+
+def test_a_worker_serves_the_lanes_that_are_named() -> None:
+    def lanes(named: str) -> tuple[str, ...]:
+        return served(from_environment({**REQUIRED, "SPLITSOUND_LANES": named}))
+
+    assert served(from_environment(REQUIRED)) == ("probe", "short", "long", "gpu-short", "gpu-long")
+    assert lanes(" gpu-long, gpu-short,gpu-long,") == ("gpu-long", "gpu-short")
+    with pytest.raises(Invalid, match="SPLITSOUND_LANES has no lane gpu, fast; name some of probe"):
+        lanes("gpu,short,fast")
+    with pytest.raises(Invalid, match="names no lane"):
+        lanes(" ")
