@@ -27,6 +27,7 @@ from infra.operations import (
     OperationalTable,
     ParkedStreams,
     Pulses,
+    Speeds,
     TableGenerations,
 )
 from infra.payments import configured
@@ -127,6 +128,11 @@ class Application:
     def pulses(self) -> Pulses:
         """Signs of life."""
         return Pulses(self.operational_table)
+
+    @cached_property
+    def speeds(self) -> Speeds:
+        """How fast models are here."""
+        return Speeds(self.operational_table)
 
     @cached_property
     def rows(self) -> DynamoDBRows:

@@ -151,7 +151,7 @@ class Sweeper:
         work, event, lane = self.probe, asset.UploadCompleted.__name__, ""
         if projection is JOBS_VIEW:
             work, event = self.separation, job.SeparationRequested.__name__
-            lane = getattr(projection.read(row), "lane", "")
+            lane = projection.read(row).lane
         bell = Doorbell(row.stream, row.version, row.version, (event,), 0, ACTOR, lane=lane)
         work.queue(lane).send(envelope(bell))
         self.operations.note_rung(row.stream)

@@ -6,6 +6,7 @@ pk                        sk                      what
 ``projection#<name>``     ``catalogue``           the generations of a read model
 ``parked#<name>``         ``<number>#<stream>``   a stream that a generation cannot follow
 ``pulse#<component>``     process                 signs of life, and how far it has come
+``speed``                 model                   how fast it is here, for estimates
 ``sweep#<kind>``          ``done``                how far the sweeper has come
 ``progress#<job>``        ``progress``            live progress and the worker's heartbeat
 ``rung#<stream>``         ``rung``                when the sweeper last rang for the stream
@@ -20,7 +21,8 @@ from __future__ import annotations
 from infra.operations.generations import CachedGenerations, TableGenerations
 from infra.operations.parked import Parked, ParkedStreams, describe
 from infra.operations.progress import DynamoDBOperations, Progress, Seen
-from infra.operations.pulses import Applied, Pulse, Pulses
+from infra.operations.pulses import Applied, Pulse, Pulses, WorkerPulse
+from infra.operations.speeds import Speed, Speeds
 from infra.operations.table import OperationalTable
 
 __all__ = [
@@ -34,6 +36,9 @@ __all__ = [
     "Pulse",
     "Pulses",
     "Seen",
+    "Speed",
+    "Speeds",
     "TableGenerations",
+    "WorkerPulse",
     "describe",
 ]

@@ -2,7 +2,7 @@
 
 A projector's pulse is not taken at its word: the sweeper sends a doorbell through the queue and
 the projector writes down when that reached it. A projector that is dead, stuck or cut off
-from its queue can't write it.
+from its queue can't write it. A worker says itself what it serves and has in memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from infra.operations.table import OperationalTable
 
-PROJECTOR = "projector"
+PROJECTOR, WORKER = "projector", "worker"
 _KEEP_SECONDS = 3600
 
 
@@ -39,6 +39,18 @@ class Pulse(Struct, frozen=True):
     applied: dict[str, Applied] = {}
 
 
+class WorkerPulse(Struct, frozen=True):
+    """One worker. beat: epoch ms by its own clock; lanes: that it serves, none once it drains;
+    busy: those in which it works on something; warm: the models in its memory.
+    """
+
+    process: str
+    beat: int
+    lanes: tuple[str, ...]
+    busy: tuple[str, ...] = ()
+    warm: tuple[str, ...] = ()
+
+
 class Pulses:
     """In the operational table; forgotten after an hour without any."""
 
@@ -55,3 +67,13 @@ class Pulses:
         found: Iterator[Any] = self._table.query(f"pulse#{component}", Pulse)
         alive = [p for _, p in found if p.beat > now - 1000 * _KEEP_SECONDS]
         return sorted(alive, key=lambda p: p.beat, reverse=True)
+
+    def note_worker(self, pulse: WorkerPulse) -> None:
+        """A worker lives."""
+        expires = pulse.beat // 1000 + _KEEP_SECONDS
+        self._table.put(f"pulse#{WORKER}", pulse.process, pulse, expires)
+
+    def workers(self) -> list[WorkerPulse]:
+        """The newest word of each worker, dead ones included until they are forgotten."""
+        found: Iterator[Any] = self._table.query(f"pulse#{WORKER}", WorkerPulse)
+        return [pulse for _, pulse in found]

@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from commands import (
+    AdjustCredits,
     CompleteSeparation,
     CompleteUpload,
     InitializeUpload,
@@ -73,6 +74,22 @@ def test_waiting_work_whose_message_was_lost_rings_again(
     assert sweeper.sweep(grace=20) == 0  # not again so soon
     assert rung(application, "short") == ["job-job_a"]
     assert rung(application, "probe") == ["asset-ast_new"]
+
+
+def test_a_long_song_rings_in_its_own_lane(application: Application, sweeper: Sweeper) -> None:
+    do(
+        application,
+        InitializeUpload("usr", "ast_long", "b.mp3", "audio/mpeg", 9, 8 << 20, "k", "u"),
+    )
+    do(application, CompleteUpload("usr", "ast_long", 1000, "etag"))
+    do(application, RecordProbe("ast_long", Audio(901 * 8000, 8000, 1), "mp3", "mp3"))
+    do(application, AdjustCredits("usr", 1000, "for the test", "promotion"))
+    do(application, RequestSeparation("usr", "job_b", "ast_long", "spleeter-2stems", "flac"))
+    project(application)
+    time.sleep(0.05)
+    sweeper.sweep(grace=20)
+    assert rung(application, "long") == ["job-job_b"]
+    assert rung(application, "short") == ["job-job_a"]
 
 
 def test_work_that_has_not_waited_long_is_left_alone(sweeper: Sweeper) -> None:
