@@ -46,6 +46,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     cold_start_seconds: until a worker that is not there yet can begin, for estimates.
     metadata_url: of the instance that the worker runs on, asked for notices of interruption;
     empty where there is none. metrics_port: where a worker shows its metrics; 0 for none.
+    metrics_host: the address that it listens on there, this machine's own unless told.
     """
 
     events_table: str
@@ -97,6 +98,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     cold_start_seconds: int = 180
     metadata_url: str = ""
     metrics_port: int = 0
+    metrics_host: str = "127.0.0.1"
     log_level: str = "info"
 
 
