@@ -122,8 +122,8 @@ class S3Store:
         """See Store. Two processes that want a file at once fetch it once."""
         target = self._target(file)
         try:
-            self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _alone(target.with_suffix(".lock")):
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with _alone(target.parent / ".lock"):
                 if difference(target, file):
                     self._download(file, target)
         except OSError as error:
@@ -146,8 +146,8 @@ class S3Store:
         return "not fetched" if size == file.bytes else _sizes(size, file.bytes)
 
     def _target(self, file: File) -> Path:
-        """Named by content, so that a changed manifest never meets an old file."""
-        return self._cache / f"{file.sha256}{Path(file.name).suffix}"
+        """Placed by content, so that a changed manifest never meets an old file."""
+        return self._cache / file.sha256 / Path(file.name).name
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}/{name}" if self._prefix else name
@@ -160,7 +160,7 @@ class S3Store:
 
     def _download(self, file: File, target: Path) -> None:
         """Only whole, verified files get their name; what is left of a failure is removed."""
-        part = target.with_suffix(".part")
+        part = target.parent / ".part"
         try:
             # What a killed process left counts as room that there will be.
             part.unlink(missing_ok=True)
