@@ -50,9 +50,19 @@ def original_key(user_id: str, asset_id: str) -> str:
     return f"user_{user_id}/originals/{asset_id}/original"
 
 
+def job_prefix(user_id: str, job_id: str) -> str:
+    """What the keys of everything that a job's attempts put begin with."""
+    return f"user_{user_id}/jobs/{job_id}/"
+
+
 def stem_key(user_id: str, job_id: str, attempt: int, stem: str, extension: str) -> str:
     """Where an attempt puts a stem."""
-    return f"user_{user_id}/jobs/{job_id}/output/{attempt}/{stem}.{extension}"
+    return f"{job_prefix(user_id, job_id)}output/{attempt}/{stem}.{extension}"
+
+
+def bundle_key(user_id: str, job_id: str, attempt: int) -> str:
+    """Where an attempt puts the zip of all stems."""
+    return f"user_{user_id}/jobs/{job_id}/output/{attempt}/stems.zip"
 
 
 class Objects:
@@ -94,12 +104,12 @@ class Objects:
 
     async def check(self) -> None:
         """Raises Unavailable when the bucket does not answer."""
-        with _translated(self.bucket):
+        with translated(self.bucket):
             await self._s3.head_bucket(Bucket=self.bucket)
 
     async def create_multipart(self, key: str, content_type: str) -> str:
         """Open a multipart upload; its id."""
-        with _translated(self.bucket, key):
+        with translated(self.bucket, key):
             answer = await self._s3.create_multipart_upload(
                 Bucket=self.bucket, Key=key, ContentType=content_type
             )
@@ -108,7 +118,7 @@ class Objects:
     async def parts(self, key: str, upload_id: str) -> list[Part]:
         """The parts that storage has, all pages. Raises UploadExpired."""
         found: list[Part] = []
-        with _translated(self.bucket, key):
+        with translated(self.bucket, key):
             pages = self._s3.get_paginator("list_parts").paginate(
                 Bucket=self.bucket, Key=key, UploadId=upload_id
             )
@@ -121,7 +131,7 @@ class Objects:
     async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
         """Join the parts. Raises PartsMismatch or UploadExpired."""
         named = [{"PartNumber": p.number, "ETag": p.etag} for p in parts]
-        with _translated(self.bucket, key):
+        with translated(self.bucket, key):
             await self._s3.complete_multipart_upload(
                 Bucket=self.bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": named}
             )
@@ -129,7 +139,7 @@ class Objects:
     async def abort_multipart(self, key: str, upload_id: str) -> None:
         """Drop the parts; an upload that is gone already is fine."""
         try:
-            with _translated(self.bucket, key):
+            with translated(self.bucket, key):
                 await self._s3.abort_multipart_upload(
                     Bucket=self.bucket, Key=key, UploadId=upload_id
                 )
@@ -139,7 +149,7 @@ class Objects:
     async def head(self, key: str) -> StoredObject | None:
         """The object's size and ETag; None when there is none."""
         try:
-            with _translated(self.bucket, key):
+            with translated(self.bucket, key):
                 answer = await self._s3.head_object(Bucket=self.bucket, Key=key)
         except NotFound:
             return None
@@ -147,7 +157,7 @@ class Objects:
 
     async def delete(self, key: str) -> None:
         """Remove an object; one that is not there is fine."""
-        with _translated(self.bucket, key):
+        with translated(self.bucket, key):
             await self._s3.delete_object(Bucket=self.bucket, Key=key)
 
     async def download(self, key: str, target: Path, moved: Callable[[int], None]) -> None:
@@ -155,14 +165,14 @@ class Objects:
 
         Raises NotFound.
         """
-        with _translated(self.bucket, key):
+        with translated(self.bucket, key):
             await self._s3.download_file(self.bucket, key, str(target), Callback=moved)
 
     async def upload(
         self, source: Path, key: str, media_type: str, moved: Callable[[int], None]
     ) -> None:
         """Put a file. moved: called with the bytes of each chunk."""
-        with _translated(self.bucket, key):
+        with translated(self.bucket, key):
             await self._s3.upload_file(
                 str(source), self.bucket, key, Callback=moved, ExtraArgs={"ContentType": media_type}
             )
@@ -206,7 +216,7 @@ def _attachment(filename: str) -> str:
 
 
 @contextmanager
-def _translated(bucket: str, key: str = "") -> Iterator[None]:
+def translated(bucket: str, key: str = "") -> Iterator[None]:
     """Storage's errors as ours. S3 seldom says what it denied, so the request has to."""
     place = f"arn:aws:s3:::{bucket}/{key}" if key else f"arn:aws:s3:::{bucket}"
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,9 +54,5 @@ def _decoded(file: Path) -> Sound:
 
     from infra import media
 
-    with tempfile.TemporaryDirectory() as directory:
-        spool = Path(directory) / "spool"
-        audio = media.measure(file, max_seconds=_MAX_SECONDS, timeout=_TIMEOUT).audio
-        written = media.decode(file, spool, audio=audio, timeout=_TIMEOUT)
-        raw = np.fromfile(spool, dtype="<f4").reshape(-1, written.channels)
-        return np.ascontiguousarray(raw.T)
+    audio = media.measure(file, max_seconds=_MAX_SECONDS, timeout=_TIMEOUT).audio
+    return np.concatenate(list(media.blocks(file, audio=audio, timeout=_TIMEOUT)), axis=1)

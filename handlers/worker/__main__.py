@@ -16,7 +16,7 @@ from handlers.worker.workplace import Workplace
 from infra.bootstrap import Application
 from infra.logs import configure
 from infra.queue import Message, Queue
-from infra.settings import from_environment
+from infra.settings import from_environment, served
 
 FAULT_SECONDS = 1.0
 # A message whose handling broke comes back after this long, times its deliveries.
@@ -95,8 +95,10 @@ async def main() -> None:
     worker = Worker(application, log)
     async with application.objects:
         handlers: list[Handler] = [
-            Probe(application, name, workplace, log),
-            Separation(application, name, workplace, log),
+            Probe(application, name, workplace, log)
+            if lane == "probe"
+            else Separation(application, name, workplace, log, lane)
+            for lane in served(settings)
         ]
         loop = asyncio.get_running_loop()
         drains: list[asyncio.Task[None]] = []

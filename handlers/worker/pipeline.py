@@ -1,140 +1,149 @@
-"""The stages of a separation, on files in a directory of the job's own.
+"""The sound of one attempt at one job: from the downloaded file to files of every output.
 
-Everything streams: memory does not grow with the song. Stems are kept as float32 until
-all are finished, because one gain common to all of them must be known before any is
-encoded: a stem may peak above full scale although the mix does not.
+Decoding, the network and the writing of outputs overlap: ffmpeg decodes ahead into a pipe, the
+network takes blocks from it, and each output runs into an ffmpeg of its own. Memory does not grow
+with the song, and no samples are left on disk but those of the outputs, as FLAC.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
 
-from domain.audio import FORMATS, Audio, Format
+from domain.audio import FORMATS, Audio
 from domain.errors import MediaError
 from domain.job import SeparationRequested
+from domain.stems import without
+from handlers.worker.stages import Watch
 from infra import media
-from infra.separators import Request, Separators
-
-# ffmpeg decodes hundreds of times faster than real time; half of it means it is stuck.
-_GRACE_SECONDS = 60
-
-
-def time_limit(seconds: float) -> float:
-    """Seconds that ffmpeg may take over that many seconds of audio."""
-    return _GRACE_SECONDS + seconds / 2
+from infra.media.sound import Block
+from infra.separators import Request, Separator
+from infra.separators.held import Held
+from infra.stems.levels import Residual
+from infra.stems.track import Delivered, Track
 
 
-@dataclass
-class EncodedStem:
-    """A stem as a file. peak: largest absolute sample before the gain."""
+class Spent(Struct):
+    """Seconds of the overlapped part by stage: waiting for ffmpeg, the network, writing outputs."""
 
-    name: str
-    path: Path
-    format: Format
-    peak: float
+    decode: float = 0.0
+    separate: float = 0.0
+    encode: float = 0.0
 
 
-@dataclass
 class Pipeline:
-    """One attempt at one job. The stages run in order: probe, decode, separate, encode.
+    """source: where the downloaded file is put. wanted: the outputs that are still to be made."""
 
-    cancelled: asked between blocks, then domain.audio.Cancelled is raised.
-    """
+    def __init__(
+        self, asked: SeparationRequested, wanted: Sequence[str], directory: Path, max_seconds: int
+    ) -> None:
+        self._asked, self._wanted = asked, tuple(wanted)
+        self._directory, self._max_seconds = directory, max_seconds
+        self.source = directory / "source"
+        self._format = FORMATS[asked.format]
+        self._audio = Audio(asked.samples, asked.rate, asked.channels)
+        self._mean, self._deviation = 0.0, 1.0
+        self._residual, self._tracks = Residual(), dict[str, Track]()
+        self.spent = Spent()
 
-    asked: SeparationRequested
-    separators: Separators
-    directory: Path
-    max_seconds: int
-    cancelled: Callable[[], bool]
-    progress: Callable[[float], None]
-
-    def __post_init__(self) -> None:
-        self.source = self.directory / "source"
-        self._mix = self.directory / "mix.f32"
-        self._audio = Audio(self.asked.samples, self.asked.rate, self.asked.channels)
-        self._peaks: dict[str, float] = {}
-
-    def probe(self) -> None:
+    def probe(self, watch: Watch) -> None:
         """Measure the file again: what was paid for must be what is separated."""
-        limit = time_limit(self.max_seconds)
         found = media.measure(
-            self.source, max_seconds=self.max_seconds, timeout=limit, cancelled=self.cancelled
+            self.source, max_seconds=self._max_seconds, timeout=watch.seconds, cancelled=watch
         )
-        if abs(found.audio.samples - self.asked.samples) > self.asked.rate:
+        if abs(found.audio.samples - self._asked.samples) > self._asked.rate:
             raise MediaError(
                 "media_changed",
                 "The file is not as long as it was when it was measured. Upload it again.",
             )
         self._audio = found.audio
+        self._mean, self._deviation = found.mean, found.deviation
 
-    def decode(self) -> None:
-        """The song as float32 at its own rate."""
-        self._audio = media.decode(
-            self.source,
-            self._mix,
-            audio=self._audio,
-            timeout=time_limit(self._audio.seconds),
-            cancelled=self.cancelled,
-        )
+    def separate(
+        self, separator: Separator, watch: Watch, progress: Callable[[float], None]
+    ) -> None:
+        """Decode, separate and write the wanted outputs, all at once. May be done again.
 
-    def separate(self) -> None:
-        """Each wanted stem as float32, exactly as long as the song."""
+        progress: told 0..1 of the network's work.
+        """
+        begun, self.spent, self._residual = time.monotonic(), Spent(), Residual()
         audio = self._audio
-        blocks = self.separators.load(self.asked.model).separate(
-            media.read_blocks(self._mix, audio.channels),
-            Request(audio.rate, audio.channels, audio.samples),
-            self.progress,
-            self.cancelled,
-        )
-        self._peaks = dict.fromkeys(self.asked.stems, 0.0)
-        files = {name: self._spool(name).open("wb") for name in self.asked.stems}
-        try:
-            for block in blocks:
-                for name, file in files.items():
-                    samples = block[name]
-                    self._peaks[name] = max(
-                        self._peaks[name], float(np.abs(samples).max(initial=0))
-                    )
-                    file.write(np.ascontiguousarray(samples.T, dtype="<f4").tobytes())
-        finally:
-            for file in files.values():
-                file.close()
-        self._mix.unlink()
+        request = Request(
+            audio.rate, audio.channels, audio.samples, self._mean, self._deviation,
+            self._asked.prompt,
+        )  # fmt: skip
+        song = Held(audio.channels)
+        sound = media.blocks(self.source, audio=audio, timeout=watch.seconds, cancelled=watch)
+        with ExitStack() as stack:
+            stack.enter_context(closing(sound))
+            tracks = [stack.enter_context(self._track(name, watch)) for name in self._wanted]
+            stems = separator.separate(self._heard(sound, song), request, progress, watch)
+            stack.enter_context(closing(stems))  # type: ignore[type-var]  # a generator
+            for block in stems:
+                self._write(tracks, block, song)
+            for track in tracks:
+                track.finish()
+        self._tracks = {track.name: track for track in tracks}
+        self.spent.separate = time.monotonic() - begun - self.spent.decode - self.spent.encode
 
-    @property
-    def gain(self) -> float:
-        """The one gain for all stems: below 1 only where a stem would clip."""
-        return 1.0 / max(1.0, *self._peaks.values())
+    def _track(self, name: str, watch: Watch) -> Track:
+        return Track(
+            name, self._directory, self._audio, self._format,
+            timeout=watch.seconds, cancelled=watch,
+        )  # fmt: skip
+
+    def _heard(self, sound: Iterable[Block], song: Held) -> Iterator[Block]:
+        """The blocks on their way to the network; the song is kept until its stems are there."""
+        blocks = iter(sound)
+        while True:
+            begun = time.monotonic()
+            block = next(blocks, None)
+            self.spent.decode += time.monotonic() - begun
+            if block is None:
+                return
+            song.put(block)
+            yield block
+
+    def _write(self, tracks: Iterable[Track], stems: dict[str, Block], song: Held) -> None:
+        begun = time.monotonic()
+        piece = song.take(next(iter(stems.values())).shape[1])
+        self._residual.add(piece, np.sum(list(stems.values()), axis=0, dtype=np.float32))
+        outputs = stems | {
+            without(name): piece - stem
+            for name, stem in stems.items()
+            if without(name) in self._wanted
+        }
+        for track in tracks:
+            track.write(outputs[track.name])
+        self.spent.encode += time.monotonic() - begun
 
     @property
     def gain_db(self) -> float:
-        """The gain in decibels, 0 or below."""
-        return round(20 * math.log10(self.gain), 4)
+        """The gain common to all outputs in decibels, 0 or below: none of them may clip.
 
-    def encode(self) -> list[EncodedStem]:
-        """Each stem in the wanted format."""
-        chosen = FORMATS[self.asked.format]
-        encoded = []
-        for number, name in enumerate(self.asked.stems):
-            path = self.directory / f"{name}.{chosen.extension}"
-            media.encode(
-                self._spool(name),
-                self._audio,
-                path,
-                chosen,
-                gain=self.gain,
-                timeout=time_limit(self._audio.seconds),
-                cancelled=self.cancelled,
-            )
-            self._spool(name).unlink()
-            encoded.append(EncodedStem(name, path, chosen, self._peaks[name]))
-            self.progress((number + 1) / len(self.asked.stems))
-        return encoded
+        Floats need none. Rounded down, because later attempts are told this number.
+        """
+        if self._format.floating:
+            return 0.0
+        return self._needed_db
 
-    def _spool(self, name: str) -> Path:
-        return self.directory / f"{name}.f32"
+    @property
+    def _needed_db(self) -> float:
+        peak = max((track.peak for track in self._tracks.values()), default=0.0)
+        return 0.0 if peak <= 1 else math.floor(-20 * math.log10(peak) * 1e4) / 1e4
+
+    @property
+    def residual_db(self) -> float | None:
+        """See ``domain.job.StemStored``."""
+        return self._residual.decibels
+
+    def deliver(self, name: str, gain_db: float, watch: Watch) -> Delivered:
+        """The files of one output at the job's gain."""
+        decibels = min(gain_db, self._needed_db) if self._format.floating else gain_db
+        return self._tracks[name].deliver(10 ** (decibels / 20), watch)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+from pathlib import Path
 from typing import Any
 
 from commands import RecordProbe, RejectAsset, execute
@@ -10,8 +12,8 @@ from commands.dispatch import Command
 from domain.asset import ASSET, UPLOADED
 from domain.commit import Meta
 from domain.errors import MediaError, SplitSoundError
-from handlers.worker.pipeline import time_limit
-from handlers.worker.separation import fetch
+from handlers.worker.fetching import fetch
+from handlers.worker.stages import POLICIES
 from handlers.worker.workplace import Workplace
 from infra import media
 from infra.bootstrap import Application
@@ -62,17 +64,18 @@ class Probe:
         with self._workplace.directory(f"probe-{asset_id}") as directory:
             source = directory / "source"
             try:
-                await fetch(self._app.objects, key, source)
+                await fetch(self._app.objects, key, source, lambda: self._draining)
+                digest = await asyncio.to_thread(_digest, source)
                 found = await asyncio.to_thread(
                     media.measure,
                     source,
                     max_seconds=limit,
-                    timeout=time_limit(limit),
+                    timeout=POLICIES["probe"].limit(limit),
                     cancelled=lambda: self._draining,
                 )
             except MediaError as error:
                 return RejectAsset(asset_id, error.code, error.detail)
-        return RecordProbe(asset_id, found.audio, found.container, found.codec)
+        return RecordProbe(asset_id, found.audio, found.container, found.codec, digest)
 
     async def _keep_invisible(self, message: Message) -> None:
         visibility = self._app.settings.visibility_seconds
@@ -83,3 +86,9 @@ class Probe:
             except SplitSoundError as error:
                 # Two more chances before the message comes back to somebody else.
                 self._log.warning("message not extended", error=error.detail)
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of the file's bytes: equal uploads need no second separation."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

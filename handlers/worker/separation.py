@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from commands import CompleteSeparation, FailSeparation, RecordStage, StartSeparation, execute
@@ -14,39 +11,29 @@ from commands.dispatch import Command
 from domain import controls
 from domain.audio import Cancelled
 from domain.commit import Meta
-from domain.errors import JobError, MediaError, NotFound, StaleAttempt
-from domain.job import JOB, OPEN, RUNNING, JobState, SeparationRequested
-from domain.stems import StemFile
+from domain.errors import JobError, StaleAttempt
+from domain.job import JOB, OPEN, RUNNING, JobState
 from handlers.worker.heartbeat import Heartbeat
-from handlers.worker.pipeline import EncodedStem, Pipeline
+from handlers.worker.liveness import is_alive
+from handlers.worker.making import Making
+from handlers.worker.stages import Stages
 from handlers.worker.workplace import Workplace
 from infra.bootstrap import Application
-from infra.objects import Objects, stem_key
 from infra.queue import Message, Queue
 from projections.doorbell import parse
 
 
-async def fetch(objects: Objects, key: str, target: Path) -> None:
-    """Download an original. Raises MediaError ``source_missing``: trying again cannot help."""
-    try:
-        await objects.download(key, target, lambda _: None)
-    except NotFound:
-        raise MediaError(
-            "source_missing", "The uploaded file is no longer in storage. Upload it again."
-        ) from None
-
-
 class Separation:
-    """Handles messages of the separation queue, one at a time."""
+    """Handles messages of one lane, one at a time."""
 
     def __init__(
-        self, application: Application, worker: str, workplace: Workplace, log: object
+        self, application: Application, worker: str, workplace: Workplace, log: Any, lane: str
     ) -> None:
         self._app = application
         self._worker = worker
         self._workplace = workplace
-        self._log: Any = log
-        self._queue: Queue = application.queue("separation")
+        self._log = log
+        self._queue: Queue = application.queue(lane)
         self._running: Heartbeat | None = None
 
     @property
@@ -80,7 +67,7 @@ class Separation:
         self._running = heart
         try:
             async with heart:
-                return await self._work(state.asked, heart)
+                return await self._work(state, heart)
         finally:
             self._running = None
 
@@ -95,7 +82,7 @@ class Separation:
         state = await self._state(job_id)
         if state.status != RUNNING or state.worker != self._worker:
             return None
-        self._log.info("claimed", job=job_id, attempt=state.attempt)
+        self._log.info("claimed", job=job_id, attempt=state.attempt, kept=len(state.stored))
         return state
 
     async def _is_paused(self, job_id: str, state: JobState) -> bool:
@@ -114,17 +101,12 @@ class Separation:
         # sweeper rings for jobs that fell silent.
         if state.status != RUNNING:
             return False
-        progress = await asyncio.to_thread(self._app.operations.progress, job_id)
-        silent_since = self._app.clock.now() - 1000 * self._app.settings.stale_seconds
-        return (
-            progress is not None
-            and progress.attempt == state.attempt
-            and progress.beat > silent_since
-        )
+        patience = self._app.settings.stale_seconds
+        return await is_alive(self._app.operations, job_id, state.attempt, patience)
 
-    async def _work(self, asked: SeparationRequested, heart: Heartbeat) -> bool:
+    async def _work(self, state: JobState, heart: Heartbeat) -> bool:
         try:
-            await self._run_stages(asked, heart)
+            await self._run(state, heart)
         except JobError as error:
             await self._fail(heart, error)
         except (Cancelled, StaleAttempt):
@@ -134,51 +116,22 @@ class Separation:
             raise
         return True
 
-    async def _run_stages(self, asked: SeparationRequested, heart: Heartbeat) -> None:
-        name = f"{heart.job_id}-{heart.attempt}"
-        with self._workplace.directory(name) as directory:
-            pipeline = Pipeline(
-                asked,
-                self._app.separators,
-                directory,
-                self._app.settings.max_seconds,
-                heart.cancelled,
-                lambda done: setattr(heart, "done", done),
-            )
-            async with self._stage("download", heart):
-                await fetch(self._app.objects, asked.source_key, pipeline.source)
-            async with self._stage("probe", heart):
-                await asyncio.to_thread(pipeline.probe)
-            async with self._stage("decode", heart):
-                await asyncio.to_thread(pipeline.decode)
-            async with self._stage("separate", heart):
-                await asyncio.to_thread(pipeline.separate)
-            async with self._stage("encode", heart):
-                encoded = await asyncio.to_thread(pipeline.encode)
-            async with self._stage("upload", heart):
-                stems = await asyncio.gather(*(self._upload(asked, heart, e) for e in encoded))
-            await self._execute(
-                CompleteSeparation(heart.job_id, heart.attempt, tuple(stems), pipeline.gain_db)
-            )
-            self._log.info("completed", job=heart.job_id, attempt=heart.attempt)
-
-    @asynccontextmanager
-    async def _stage(self, name: str, heart: Heartbeat) -> AsyncIterator[None]:
-        if heart.cancelled():
-            raise Cancelled
-        heart.enter(name)
+    async def _run(self, state: JobState, heart: Heartbeat) -> None:
         begun = time.monotonic()
-        yield
-        took = round(1000 * (time.monotonic() - begun))
-        await self._execute(RecordStage(heart.job_id, heart.attempt, name, took))
 
-    async def _upload(
-        self, asked: SeparationRequested, heart: Heartbeat, stem: EncodedStem
-    ) -> StemFile:
-        size = stem.path.stat().st_size
-        key = stem_key(asked.user_id, heart.job_id, heart.attempt, stem.name, stem.format.extension)
-        await self._app.objects.upload(stem.path, key, stem.format.media_type, lambda _: None)
-        return StemFile(stem.name, key, size, stem.format.media_type, stem.peak)
+        async def record(stage: str, milliseconds: int, tries: int) -> None:
+            await self._execute(
+                RecordStage(heart.job_id, heart.attempt, stage, milliseconds, tries)
+            )
+
+        audio_seconds = state.asked.samples / state.asked.rate
+        stages = Stages(heart, audio_seconds, record, self._log)
+        making = Making(self._app, self._workplace, heart, stages, self._execute)
+        stored, gain_db, bundle = await making.make(state)
+        files = tuple(stored[name].file for name in state.asked.stems)
+        await self._execute(CompleteSeparation(heart.job_id, heart.attempt, files, gain_db, bundle))
+        took = time.monotonic() - begun
+        self._log.info("completed", job=heart.job_id, attempt=heart.attempt, seconds=round(took, 3))
 
     async def _fail(self, heart: Heartbeat, error: JobError) -> None:
         command = FailSeparation(heart.job_id, heart.attempt, heart.stage, error.code, error.detail)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from handlers.worker.space import Space
+
 
 class Workplace:
     """``<root>/splitsound-<pid>/``; root: a disk with room for decoded songs."""
@@ -18,6 +20,7 @@ class Workplace:
         self._home = self._root / f"splitsound-{os.getpid()}"
         self._root.mkdir(parents=True, exist_ok=True)
         self._remove_orphans()
+        self.space = Space(self._root)
 
     @contextmanager
     def directory(self, name: str) -> Iterator[Path]:

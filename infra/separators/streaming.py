@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from domain.audio import Cancelled
 from domain.catalog import Model
 from infra.separators import Request
+from infra.separators.held import Held
 
 NETWORK_RATE = 44_100
 _CHUNK = 1 << 16  # samples into the resampler at a time, which bounds its memory
@@ -60,7 +61,7 @@ class Streamed:
         estimates = len(self.capabilities.stems) - 1
         started = self._core.start(request, cancelled)
         run = _AtRate(started, request.rate, self._rate, estimates)
-        mix = _Queue(request.channels)
+        mix = Held(request.channels)
         for chunk in chunks:
             for at in range(0, chunk.shape[1], _CHUNK):
                 if cancelled():
@@ -76,7 +77,7 @@ class Streamed:
         yield from self._stems(mix, _fit(run.finish(), mix.length))
         progress(1.0)
 
-    def _stems(self, mix: _Queue, estimates: Block) -> Iterator[dict[str, Block]]:
+    def _stems(self, mix: Held, estimates: Block) -> Iterator[dict[str, Block]]:
         if not estimates.shape[2]:
             return
         song = mix.take(estimates.shape[2])
@@ -97,27 +98,6 @@ def _fit(estimates: Block, length: int) -> Block:
     if short <= 0:
         return estimates[:, :, :length]
     return np.pad(estimates, ((0, 0), (0, 0), (0, short)))
-
-
-class _Queue:
-    """Samples that wait for their estimates."""
-
-    def __init__(self, channels: int) -> None:
-        self._held: list[Block] = []
-        self._channels = channels
-        self.length = self.taken = 0
-
-    def put(self, block: Block) -> None:
-        if block.shape[0] != self._channels:
-            raise ValueError(f"a block of {block.shape[0]} channels, not {self._channels}")
-        self._held.append(np.array(block))  # the caller may reuse its buffer
-        self.length += block.shape[1]
-
-    def take(self, n: int) -> Block:
-        joined = np.concatenate(self._held, axis=1)
-        self._held = [joined[:, n:].copy()]
-        self.length, self.taken = self.length - n, self.taken + n
-        return joined[:, :n]
 
 
 class _AtRate:

@@ -10,17 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-from commands import CompleteSeparation
+from commands import CompleteSeparation, RecordStage
 from commands.dispatch import Command
 from handlers.worker.__main__ import main
-from handlers.worker.heartbeat import Heartbeat
 from handlers.worker.separation import Separation
 
-_stage = Separation._stage
 _execute = Separation._execute
 
 
@@ -32,14 +28,9 @@ async def stand_still(marker: Path) -> None:
 def stall(point: str, marker: Path) -> None:
     """Make the worker stand still at that point."""
 
-    @asynccontextmanager
-    async def stage(self: Separation, name: str, heart: Heartbeat) -> AsyncIterator[None]:
-        async with _stage(self, name, heart):
-            yield
-            if name == point:  # the stage's work is done and not yet recorded
-                await stand_still(marker)
-
     async def execute(self: Separation, command: Command) -> None:
+        if isinstance(command, RecordStage) and command.stage == point:
+            await stand_still(marker)  # the stage's work is done and not yet recorded
         ends = isinstance(command, CompleteSeparation)
         if ends and point == "before-commit":
             await stand_still(marker)
@@ -47,7 +38,6 @@ def stall(point: str, marker: Path) -> None:
         if ends and point == "after-commit":
             await stand_still(marker)
 
-    Separation._stage = stage  # type: ignore[method-assign]
     Separation._execute = execute  # type: ignore[method-assign]
 
 

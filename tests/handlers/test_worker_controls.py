@@ -65,7 +65,7 @@ def message(application: Application) -> Message:
 
 async def handle(application: Application, tmp_path: Path) -> bool:
     workplace = Workplace(tmp_path)
-    worker = Separation(application, "w:1", workplace, structlog.get_logger())
+    worker = Separation(application, "w:1", workplace, structlog.get_logger(), "short")
     async with application.objects:
         return await worker.handle(message(application))
 

@@ -1,0 +1,194 @@
+"""From an upload in storage to stems in storage: the stages of one attempt, in their order.
+
+What an earlier attempt stored is kept: only the rest is made, under the gain that is on record.
+Each output is uploaded while the next one is encoded, and recorded as soon as it stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+from commands import StoreStem
+from commands.dispatch import Command
+from domain import filenames
+from domain.asset import ASSET
+from domain.audio import FORMATS, Audio
+from domain.job import JobState, SeparationRequested
+from domain.stems import StemFile, StoredStem, preview_key, waveform_key
+from handlers.worker import space
+from handlers.worker.fetching import fetch, size_of
+from handlers.worker.heartbeat import Heartbeat
+from handlers.worker.pipeline import Pipeline
+from handlers.worker.stages import Stages, Watch, until_stopped
+from handlers.worker.workplace import Workplace
+from infra.bootstrap import Application
+from infra.objects import bundle_key, stem_key
+from infra.separators import Separator
+from infra.stems import bundle
+from infra.stems.track import Delivered
+
+Execute = Callable[[Command], Awaitable[None]]
+Stored = dict[str, StoredStem]
+
+
+class Making:
+    """One attempt; ``make`` is called once."""
+
+    def __init__(
+        self,
+        application: Application,
+        workplace: Workplace,
+        heart: Heartbeat,
+        stages: Stages,
+        execute: Execute,
+    ) -> None:
+        self._app, self._workplace = application, workplace
+        self._heart, self._stages, self._execute = heart, stages, execute
+        self._files: dict[str, Path] = {}
+
+    async def make(self, state: JobState) -> tuple[Stored, float, StemFile | None]:
+        """All stems by name as they stand in storage, the gain in decibels, the zip if wanted.
+
+        Raises JobError, Unavailable, Cancelled, StaleAttempt.
+        """
+        asked = state.asked
+        missing = [name for name in asked.stems if name not in state.stored]
+        source_bytes = await size_of(self._app.objects, asked.source_key) if missing else 0
+        audio = Audio(asked.samples, asked.rate, asked.channels)
+        room = space.needed(
+            audio, len(asked.stems), asked.format, source_bytes, bundle=asked.bundle
+        )
+        name = f"{self._heart.job_id}-{self._heart.attempt}"
+        async with self._workplace.space.reserved(room, self._heart.cancelled):
+            with self._workplace.directory(name) as directory:
+                stored, gain_db = dict(state.stored), state.gain_db
+                if missing:
+                    pipeline = Pipeline(asked, missing, directory, self._app.settings.max_seconds)
+                    gain_db = await self._separate(asked, pipeline, gain_db if stored else None)
+                    stored |= await self._deliver(asked, pipeline, missing, gain_db)
+                zipped = await self._bundle(asked, stored, directory) if asked.bundle else None
+                return stored, gain_db, zipped
+
+    async def _separate(
+        self, asked: SeparationRequested, pipeline: Pipeline, gain_db: float | None
+    ) -> float:
+        """Until every missing output is written; the gain, the recorded one where there is one."""
+        key, objects = asked.source_key, self._app.objects
+        await self._stages.run("download", lambda w: fetch(objects, key, pipeline.source, w))
+        await self._stages.run("probe", lambda w: asyncio.to_thread(pipeline.probe, w))
+
+        async def separate(watch: Watch) -> None:
+            separator = await asyncio.to_thread(self._load, asked.model)
+            await asyncio.to_thread(pipeline.separate, separator, watch, self._progress)
+
+        _, tries = await self._stages.attempt("separate", separate)
+        spent = pipeline.spent
+        await self._stages.record("decode", round(1000 * spent.decode), tries)
+        await self._stages.record("separate", round(1000 * spent.separate), tries)
+        pipeline.source.unlink()
+        return pipeline.gain_db if gain_db is None else gain_db
+
+    def _load(self, model: str) -> Separator:
+        return self._app.separators.load(model)
+
+    def _progress(self, done: float) -> None:
+        self._heart.done = done
+
+    async def _deliver(
+        self, asked: SeparationRequested, pipeline: Pipeline, missing: list[str], gain_db: float
+    ) -> Stored:
+        """Encode one output after the other; each is uploaded while the next is encoded."""
+        uploads: dict[str, asyncio.Task[StoredStem]] = {}
+
+        async def encode(watch: Watch) -> None:
+            for number, name in enumerate(missing):
+                if name not in uploads:
+                    made = await asyncio.to_thread(pipeline.deliver, name, gain_db, watch)
+                    self._files[name] = made.file
+                    uploads[name] = asyncio.create_task(
+                        self._store(asked, made, gain_db, pipeline.residual_db)
+                    )
+                self._progress((number + 1) / len(missing))
+
+        try:
+            begun = time.monotonic()
+            _, tries = await self._stages.attempt("encode", encode)
+            took = time.monotonic() - begun + pipeline.spent.encode
+            await self._stages.record("encode", round(1000 * took), tries)
+            return await self._arrived(uploads)
+        finally:
+            await _ended(uploads.values())
+
+    async def _arrived(self, uploads: dict[str, asyncio.Task[StoredStem]]) -> Stored:
+        self._heart.enter("upload")
+        begun = time.monotonic()
+        stems = await until_stopped(asyncio.gather(*uploads.values()), self._heart.cancelled)
+        await self._stages.record("upload", round(1000 * (time.monotonic() - begun)), 1)
+        return {stem.name: stem for stem in stems}
+
+    async def _store(
+        self,
+        asked: SeparationRequested,
+        made: Delivered,
+        gain_db: float,
+        residual_db: float | None,
+    ) -> StoredStem:
+        """Upload the companions, then the output, then say that it stands."""
+        form = FORMATS[asked.format]
+        key = stem_key(
+            asked.user_id, self._heart.job_id, self._heart.attempt, made.name, form.extension
+        )
+        await self._put(made.preview, preview_key(key), "audio/mpeg")
+        await self._put(made.waveform, waveform_key(key), "application/json")
+        await self._put(made.file, key, form.media_type)
+        stem = StoredStem(
+            made.name, key, made.file.stat().st_size, form.media_type, made.peak, made.samples,
+            made.over, made.silence, made.preview.stat().st_size,
+        )  # fmt: skip
+        await self._execute(
+            StoreStem(self._heart.job_id, self._heart.attempt, stem, gain_db, residual_db)
+        )
+        return stem
+
+    async def _put(self, path: Path, key: str, media_type: str) -> None:
+        async def put(watch: Watch) -> None:
+            await until_stopped(
+                self._app.objects.upload(path, key, media_type, lambda _: None), watch
+            )
+
+        await self._stages.quietly("upload", put)
+
+    async def _bundle(
+        self, asked: SeparationRequested, stored: Stored, directory: Path
+    ) -> StemFile:
+        """The zip of all outputs; those of earlier attempts are fetched back for it."""
+        title = await asyncio.to_thread(self._title, asked.asset_id)
+        form, target = FORMATS[asked.format], directory / "stems.zip"
+        for name in asked.stems:
+            if name not in self._files:
+                self._files[name] = directory / f"{name}.kept"
+                await fetch(
+                    self._app.objects, stored[name].key, self._files[name], self._heart.cancelled
+                )
+        entries = {
+            filenames.of_stem(title, name, form.extension): self._files[name]
+            for name in asked.stems
+        }
+        await asyncio.to_thread(bundle.write, target, entries, self._heart.cancelled)
+        key = bundle_key(asked.user_id, self._heart.job_id, self._heart.attempt)
+        await self._put(target, key, "application/zip")
+        return StemFile("bundle", key, target.stat().st_size, "application/zip")
+
+    def _title(self, asset_id: str) -> str:
+        state = self._app.store.load(ASSET, ASSET.stream(asset_id)).state
+        return state.filename or asset_id
+
+
+async def _ended(tasks: Iterable[asyncio.Task[StoredStem]]) -> None:
+    """Nothing goes on behind an attempt that is over; of those that are done this is no-op."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
