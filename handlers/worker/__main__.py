@@ -1,4 +1,4 @@
-"""Run a worker: one probe and one separation at a time, until SIGTERM drains it."""
+"""Run a worker: one job at a time in each of its lanes, until SIGTERM or EC2 drains it."""
 
 from __future__ import annotations
 
@@ -6,110 +6,113 @@ import asyncio
 import os
 import signal
 import socket
-from typing import Any, Protocol
+import sys
+import tempfile
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
-from domain.audio import Cancelled
-from domain.errors import Unavailable
+from domain.errors import Invalid
+from handlers.worker.consuming import Consumer, Handler, Patience
+from handlers.worker.metrics import Metrics
 from handlers.worker.probe import Probe
+from handlers.worker.pulsing import Pulsing
 from handlers.worker.separation import Separation
+from handlers.worker.spot import Spot
 from handlers.worker.workplace import Workplace
 from infra.bootstrap import Application
 from infra.logs import configure
-from infra.queue import Message, Queue
+from infra.operations import WorkerPulse
 from infra.settings import from_environment, served
 
-FAULT_SECONDS = 1.0
-# A message whose handling broke comes back after this long, times its deliveries.
-RETRY_SECONDS = 5
-
-
-class Handler(Protocol):
-    """What a queue's messages are given to."""
-
-    @property
-    def queue(self) -> Queue:
-        """Where they come from."""
-
-    async def handle(self, message: Message) -> bool:
-        """Work on it; whether the message is done with."""
-
-    def drain(self) -> None:
-        """Stop soon and leave the work to another worker."""
+# Per lane a long poll, a heartbeat's parts and the stages of a job; none may wait for another's.
+THREADS_PER_LANE = 12
 
 
 class Worker:
-    """Consumes queues until it is stopped."""
+    """One process: its lanes, its pulse, its metrics, and what makes it go."""
 
     def __init__(self, application: Application, log: Any) -> None:
-        self._settings = application.settings
-        self._log = log
-        self._stop = asyncio.Event()
+        settings = application.settings
+        self._application, self._log = application, log
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(3).hex()}"
+        self._lanes = served(settings)
+        self.workplace = Workplace(settings.work_directory)
+        disk = settings.work_directory or Path(tempfile.gettempdir())
+        self.metrics = Metrics(disk, self._lanes, lambda: self._consumer.busy)
+        patience = Patience(
+            settings.poll_seconds, settings.visibility_seconds, settings.drain_seconds
+        )
+        handlers = {lane: self._handler(lane) for lane in self._lanes}
+        self._consumer = Consumer(handlers, patience, log)
+        self._pulsing = Pulsing(
+            application.pulses, application.clock, self._state, settings.pulse_seconds, log
+        )
+        self._beside: list[asyncio.Task[None]] = []
 
-    async def consume(self, handler: Handler) -> None:
-        """One message after the other."""
-        queue, settings = handler.queue, self._settings
-        while not self._stop.is_set():
+    async def run(self) -> None:
+        """Until drained."""
+        settings = self._application.settings
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(THREADS_PER_LANE * len(self._lanes)))
+        if settings.metrics_port:
+            self.metrics.serve(settings.metrics_port, settings.metrics_host)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, lambda: self._run_beside(self._consumer.drain()))
+        async with self._application.objects:
+            self._run_beside(self._pulsing.run())
+            if settings.metadata_url:
+                spot = Spot(settings.metadata_url, self._consumer.drain, self._log)
+                self._run_beside(spot.watch())
+            self._log.info("started", worker=self.name, lanes=self._lanes)
             try:
-                messages = await asyncio.to_thread(
-                    queue.receive, 1, settings.poll_seconds, settings.visibility_seconds
-                )
-                for message in messages:
-                    await self._one(handler, message)
-            except Unavailable as error:
-                self._log.warning("queue did not answer", error=error.detail)
-                await asyncio.sleep(FAULT_SECONDS)
+                await self._consumer.run()
+            finally:
+                for task in self._beside:
+                    task.cancel()
+                await asyncio.gather(*self._beside, return_exceptions=True)
+                await self._pulsing.note()
 
-    async def _one(self, handler: Handler, message: Message) -> None:
-        done = False
-        back_in = RETRY_SECONDS * message.deliveries
-        try:
-            done = await handler.handle(message)
-            back_in = 0
-        except Cancelled:
-            back_in = 0
-        except Exception:
-            # Whatever broke, the message survives: another try, then the dead letters,
-            # where the sweeper ends the job and gives the credits back.
-            self._log.exception("message comes back", message=message.id, seconds=back_in)
-        if done:
-            await asyncio.to_thread(handler.queue.delete, message)
-        else:
-            await asyncio.to_thread(handler.queue.hide, message, back_in)
+    def _run_beside(self, work: Coroutine[Any, Any, None]) -> None:
+        self._beside.append(asyncio.get_running_loop().create_task(work))
 
-    async def drain(self, handlers: list[Handler]) -> None:
-        """Take no new message; what still runs after the grace is handed on."""
-        self._log.info("draining")
-        self._stop.set()
-        await asyncio.sleep(self._settings.drain_seconds)
-        for handler in handlers:
-            handler.drain()
+    def _handler(self, lane: str) -> Handler:
+        parts = (self._application, self.name, self.workplace, self._log)
+        return Probe(*parts) if lane == "probe" else Separation(*parts, lane)
+
+    def _state(self) -> WorkerPulse:
+        ended = self._consumer.draining
+        return WorkerPulse(
+            self.name, 0,
+            () if ended else self._lanes,
+            self._consumer.busy,
+            () if ended else tuple(self._application.separators.resident()),
+        )  # fmt: skip
 
 
 async def main() -> None:
-    """Until SIGTERM or SIGINT."""
+    """Until drained; then the process ends, whatever its threads are at."""
     settings = from_environment()
     log = configure("worker", settings.log_level)
-    name = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(3).hex()}"
-    application = Application(settings, f"worker-{os.getpid()}")
-    workplace = Workplace(settings.work_directory)
-    worker = Worker(application, log)
-    async with application.objects:
-        handlers: list[Handler] = [
-            Probe(application, name, workplace, log)
-            if lane == "probe"
-            else Separation(application, name, workplace, log, lane)
-            for lane in served(settings)
-        ]
-        loop = asyncio.get_running_loop()
-        drains: list[asyncio.Task[None]] = []
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(
-                number, lambda: drains.append(loop.create_task(worker.drain(handlers)))
-            )
-        log.info("started", worker=name)
-        await asyncio.gather(*(worker.consume(h) for h in handlers))
-    workplace.close()
-    log.info("stopped")
+    code = 1
+    try:
+        worker = Worker(Application(settings, f"worker-{os.getpid()}"), log)
+        await worker.run()
+        worker.workplace.close()
+        log.info("stopped")
+        code = 0
+    except Invalid as error:
+        log.error("cannot start", error=error.detail)
+    except BaseException:
+        log.exception("broken")
+    # Python would wait for every thread, and one that hangs in a network's code or a socket
+    # never ends. What they were at has been handed on.
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

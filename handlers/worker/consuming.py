@@ -132,16 +132,17 @@ class Consumer:
             done = await handler.handle(message)
         except Cancelled:
             pass
-        except asyncio.CancelledError:
-            await self._settle(handler.queue, message, done=False, back_in=0)
-            if not self._stop.is_set():
-                raise
-            return
         except Exception:
             # Whatever broke, the message survives: another try, then the dead letters,
             # where the sweeper ends the job and gives the credits back.
             back_in = RETRY_SECONDS * message.deliveries
             self._log.exception("message comes back", message=message.id, seconds=back_in)
+        except BaseException as error:
+            # Cut off, or of no use any more: another worker may begin at once.
+            await self._settle(handler.queue, message, done=False, back_in=0)
+            if isinstance(error, asyncio.CancelledError) and self._stop.is_set():
+                return
+            raise
         await self._settle(handler.queue, message, done, back_in)
 
     async def _settle(self, queue: Queue, message: Message, done: bool, back_in: int) -> None:

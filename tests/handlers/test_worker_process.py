@@ -1,0 +1,105 @@
+"""A whole worker process: what it serves, that it says so, and that it goes when it has to."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from commands import CompleteUpload, InitializeUpload, SignUp, execute
+from domain.asset import ASSET
+from domain.commit import Meta
+from infra.bootstrap import Application
+from infra.local.ports import free_port
+from infra.operations import WorkerPulse
+from infra.settings import to_environment
+from projections.doorbell import envelope, ring
+from tests.conftest import Cloud
+from tests.handlers.test_spot import Metadata, metadata
+
+__all__ = ["metadata"]
+
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(application: Application, cloud: Cloud, tmp_path: Path) -> Iterator[Start]:
+    """Start a worker with such settings."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def process(**settings: str) -> subprocess.Popen[bytes]:
+        tuning = {f"SPLITSOUND_{name.upper()}": value for name, value in settings.items()}
+        environment = {
+            **cloud.environment(), **to_environment(application.settings),
+            "SPLITSOUND_WORK_DIRECTORY": str(tmp_path / "work"),
+            "SPLITSOUND_POLL_SECONDS": "1", **tuning,
+        }  # fmt: skip
+        log = (tmp_path / "worker.log").open("ab")
+        command = [sys.executable, "-m", "handlers.worker"]
+        started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+        return started[-1]
+
+    yield process
+    for each in started:
+        each.kill()
+        each.wait()
+
+
+def pulse(application: Application, wanted: Callable[[WorkerPulse], bool]) -> WorkerPulse:
+    """The only worker's pulse, once it is so."""
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        for each in application.pulses.workers():
+            if wanted(each):
+                return each
+        time.sleep(0.1)
+    raise AssertionError(application.pulses.workers())
+
+
+def test_it_serves_its_lanes_shows_itself_and_ends_at_sigterm(
+    application: Application, start: Start
+) -> None:
+    port = free_port(None)
+    process = start(lanes="probe,gpu-long", metrics_port=str(port))
+    alive = pulse(application, lambda p: bool(p.lanes))
+    assert (alive.lanes, alive.busy) == (("probe", "gpu-long"), ())
+    shown = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    assert 'splitsound_worker_jobs_running{lane="gpu-long"} 0.0' in shown
+    context = application.context
+    size = (1000, 8 << 20, "no/such/key", "up")
+    execute(context, SignUp("usr", "development", "ann@example.com"), Meta("c1", "test"))
+    upload = InitializeUpload("usr", "ast", "a.mp3", "audio/mpeg", *size)
+    execute(context, upload, Meta("c2", "test"))
+    execute(context, CompleteUpload("usr", "ast", 1000, "etag"), Meta("c3", "test"))
+    *_, completed = application.store.read("asset-ast")
+    application.queue("probe").send(envelope(ring(completed)))
+    give_up = time.monotonic() + 30
+    while application.store.load(ASSET, "asset-ast").state.status == "uploaded":
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+    assert pulse(application, lambda p: not p.lanes).process == alive.process
+
+
+def test_it_goes_before_its_instance_does(
+    application: Application, start: Start, metadata: Metadata
+) -> None:
+    process = start(metadata_url=metadata.url, lanes="short")
+    pulse(application, lambda p: bool(p.lanes))
+    metadata.interrupt(120)
+    assert process.wait(20) == 0
+
+
+def test_a_lane_that_is_not_there_is_refused(start: Start, tmp_path: Path) -> None:
+    assert start(lanes="fast").wait(60) == 1
+    assert (
+        "SPLITSOUND_LANES has no lane fast; name some of probe, short"
+        in (tmp_path / "worker.log").read_text()
+    )
