@@ -29,6 +29,8 @@ _COMMANDS = {
     "adjust": "Give a user credits, or take some; a fact with its reason.",
     "audit": "Replay accounts; check, verify, export and prove histories; sign digests.",
     "payments": "Compare Stripe's list of payments with the ledger, and repair.",
+    "media": "What lies in storage and nothing names; what is named and lost.",
+    "models": "List the models that are offered here; add checkpoints, check them all.",
     "doctor": "Check this machine and the running stack, and say what to do.",
     "bench": "Measure speed and memory; print a table, write JSON.",
 }

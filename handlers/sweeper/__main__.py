@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import projections
+from handlers.operating.tidying import media_bucket
 from handlers.polling import stop_on_signals
 from handlers.sweeper import Sweeper, Work
 from handlers.sweeper.healing import Healing
+from handlers.sweeper.tidying import Tidying
 from infra.bootstrap import Application
 from infra.logs import configure
 from infra.settings import LANE_QUEUES, from_environment
@@ -46,6 +48,12 @@ def build_healing(application: Application, log: object) -> Healing:
     )
 
 
+def build_tidying(application: Application, log: object) -> Tidying:
+    """What keeps an application's storage tidy."""
+    bucket = media_bucket(application)
+    return Tidying(application.context, application.reading, application.operations, bucket, log)
+
+
 def main() -> None:
     """Until SIGTERM or SIGINT."""
     settings = from_environment()
@@ -60,6 +68,10 @@ def main() -> None:
     for work in soon:
         every = (settings.pulse_seconds, work, stop, log)
         threading.Thread(target=_every, args=every, daemon=True).start()
+    tidying = build_tidying(application, log)
+    for keep in (tidying.once, tidying.nightly):
+        often = (settings.sweep_seconds, keep, stop, log)
+        threading.Thread(target=_every, args=often, daemon=True).start()
     grace: int | None = 0
 
     def sweep() -> None:
