@@ -30,11 +30,13 @@ from infra.operations import (
     Speeds,
     TableGenerations,
 )
+from infra.operations.predictions import Predictions
 from infra.payments import configured
 from infra.personal import PersonalFields
+from infra.publishing import Publisher
 from infra.queue import Queue
 from infra.rows import DynamoDBRows
-from infra.separators import Separators, spleeter
+from infra.separators import Separators, Source, checkpoints, replicate, speech, spleeter
 from infra.settings import LANE_QUEUES, Settings
 from infra.switchboard import CachedSwitchboard
 from projections.catch_up import Reading
@@ -93,8 +95,37 @@ class Application:
 
     @cached_property
     def separators(self) -> Separators:
-        """The models; each is loaded when it is first used."""
-        return Separators(spleeter.sources())
+        """The models; each is loaded when it is first used. Raises Invalid, Unavailable."""
+        settings = self.settings
+        place = settings.work_directory
+        return Separators(
+            [
+                *spleeter.sources(),
+                *speech.sources(),
+                *checkpoints.sources(
+                    settings.models,
+                    place / "models" if place else None,
+                    lambda: self.client("s3", S3_CONFIG),
+                ),
+                *self._hosted(),
+            ]
+        )
+
+    def _hosted(self) -> list[Source]:
+        settings = self.settings
+        if not settings.replicate_api_token:
+            return []
+        publish = Publisher(
+            self.client("s3", S3_CONFIG), settings.media_bucket, settings.presign_seconds
+        )
+        return replicate.sources(
+            settings.replicate_api_token,
+            settings.replicate_api_base,
+            settings.replicate_models,
+            publish if publish.reachable else None,
+            settings.work_directory,
+            Predictions(self.operational_table, self.clock),
+        )
 
     @cached_property
     def context(self) -> Context:

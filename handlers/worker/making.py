@@ -48,6 +48,7 @@ class Making:
         self._app, self._workplace = application, workplace
         self._heart, self._stages, self._execute = heart, stages, execute
         self._files: dict[str, Path] = {}
+        self.loading = 0.0  # seconds that it took to bring the model into memory
 
     async def make(self, state: JobState) -> tuple[Stored, float, StemFile | None]:
         """All stems by name as they stand in storage, the gain in decibels, the zip if wanted.
@@ -92,7 +93,13 @@ class Making:
         return pipeline.gain_db if gain_db is None else gain_db
 
     def _load(self, model: str) -> Separator:
-        return self._app.separators.load(model)
+        if model in self._app.separators.resident():
+            return self._app.separators.load(model)
+        begun = time.monotonic()
+        separator = self._app.separators.load(model)
+        self.loading = time.monotonic() - begun
+        self._app.speeds.note_load(model, self.loading)
+        return separator
 
     def _progress(self, done: float) -> None:
         self._heart.done = done

@@ -16,6 +16,7 @@ from domain.job import JOB, OPEN, RUNNING, JobState
 from handlers.worker.heartbeat import Heartbeat
 from handlers.worker.liveness import is_alive
 from handlers.worker.making import Making
+from handlers.worker.metrics import Metrics
 from handlers.worker.stages import Stages
 from handlers.worker.workplace import Workplace
 from infra.bootstrap import Application
@@ -27,13 +28,20 @@ class Separation:
     """Handles messages of one lane, one at a time."""
 
     def __init__(
-        self, application: Application, worker: str, workplace: Workplace, log: Any, lane: str
+        self,
+        application: Application,
+        worker: str,
+        workplace: Workplace,
+        log: Any,
+        lane: str,
+        metrics: Metrics | None = None,
     ) -> None:
         self._app = application
         self._worker = worker
         self._workplace = workplace
         self._log = log
         self._queue: Queue = application.queue(lane)
+        self._metrics = metrics or Metrics(workplace.root)
         self._running: Heartbeat | None = None
 
     @property
@@ -108,43 +116,51 @@ class Separation:
         try:
             await self._run(state, heart)
         except JobError as error:
-            await self._fail(heart, error)
+            await self._fail(state, heart, error)
         except (Cancelled, StaleAttempt):
-            return await self._give_up(heart)
+            return await self._give_up(state, heart)
         except BaseException:
             await asyncio.to_thread(heart.fall_silent)
             raise
         return True
 
     async def _run(self, state: JobState, heart: Heartbeat) -> None:
-        begun = time.monotonic()
+        begun, asked = time.monotonic(), state.asked
 
         async def record(stage: str, milliseconds: int, tries: int) -> None:
+            self._metrics.stage(stage, asked.model, milliseconds / 1000)
             await self._execute(
                 RecordStage(heart.job_id, heart.attempt, stage, milliseconds, tries)
             )
 
-        audio_seconds = state.asked.samples / state.asked.rate
+        audio_seconds = asked.samples / asked.rate
         stages = Stages(heart, audio_seconds, record, self._log)
         making = Making(self._app, self._workplace, heart, stages, self._execute)
         stored, gain_db, bundle = await making.make(state)
-        files = tuple(stored[name].file for name in state.asked.stems)
+        files = tuple(stored[name].file for name in asked.stems)
         await self._execute(CompleteSeparation(heart.job_id, heart.attempt, files, gain_db, bundle))
-        took = time.monotonic() - begun
+        took = time.monotonic() - begun - making.loading
+        self._metrics.ended(asked.model, "completed")
+        if not state.stored:
+            self._metrics.audio(asked.model, audio_seconds, took)
+            await asyncio.to_thread(self._app.speeds.note, asked.model, audio_seconds, took)
         self._log.info("completed", job=heart.job_id, attempt=heart.attempt, seconds=round(took, 3))
 
-    async def _fail(self, heart: Heartbeat, error: JobError) -> None:
+    async def _fail(self, state: JobState, heart: Heartbeat, error: JobError) -> None:
         command = FailSeparation(heart.job_id, heart.attempt, heart.stage, error.code, error.detail)
         try:
             await self._execute(command)
         except StaleAttempt:
             return  # another worker has the job; the failure is no longer ours to tell
+        self._metrics.ended(state.asked.model, error.code)
         self._log.warning("failed", job=heart.job_id, stage=heart.stage, code=error.code)
 
-    async def _give_up(self, heart: Heartbeat) -> bool:
+    async def _give_up(self, state: JobState, heart: Heartbeat) -> bool:
         """Discard the work; a job that is merely handed on keeps its message."""
         self._log.info("discarded", job=heart.job_id, attempt=heart.attempt, why=heart.stopped)
-        if heart.stopped != "draining":
+        draining = heart.stopped == "draining"
+        self._metrics.ended(state.asked.model, "handed_on" if draining else "lost")
+        if not draining:
             return True
         await asyncio.to_thread(heart.fall_silent)
         return False

@@ -16,11 +16,11 @@ class Workplace:
     """``<root>/splitsound-<pid>/``; root: a disk with room for decoded songs."""
 
     def __init__(self, root: Path | None) -> None:
-        self._root = root or Path(tempfile.gettempdir())
-        self._home = self._root / f"splitsound-{os.getpid()}"
-        self._root.mkdir(parents=True, exist_ok=True)
+        self.root = root or Path(tempfile.gettempdir())
+        self._home = self.root / f"splitsound-{os.getpid()}"
+        self.root.mkdir(parents=True, exist_ok=True)
         self._remove_orphans()
-        self.space = Space(self._root)
+        self.space = Space(self.root)
 
     @contextmanager
     def directory(self, name: str) -> Iterator[Path]:
@@ -37,7 +37,7 @@ class Workplace:
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _remove_orphans(self) -> None:
-        for path in self._root.glob("splitsound-*"):
+        for path in self.root.glob("splitsound-*"):
             pid = path.name.rpartition("-")[2]
             if pid.isdigit() and (int(pid) == os.getpid() or not Path(f"/proc/{pid}").exists()):
                 shutil.rmtree(path, ignore_errors=True)
