@@ -197,14 +197,20 @@ def _encryption(given: Properties) -> Properties:
 
 
 def _lifecycle(given: Properties) -> Properties:
+    return {"Rules": [_lifecycle_rule(each) for each in given["Rules"]]}
+
+
+def _lifecycle_rule(each: Properties) -> Properties:
     # The API wants to be told which objects a rule is for; CloudFormation means all of them.
-    return {
-        "Rules": [
-            {"Filter": {"Prefix": each.get("Prefix", "")}}
-            | {("ID" if key == "Id" else key): v for key, v in each.items() if key != "Prefix"}
-            for each in given["Rules"]
-        ]
-    }
+    made: dict[str, Any] = {"Filter": {"Prefix": each.get("Prefix", "")}}
+    for key, value in each.items():
+        if key == "Id":
+            made["ID"] = value
+        elif key == "ExpirationInDays":
+            made["Expiration"] = {"Days": value}
+        elif key != "Prefix":
+            made[key] = value
+    return made
 
 
 def _as_given(given: Properties) -> Properties:
