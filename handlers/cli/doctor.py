@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from handlers.cli import terminal
-from handlers.cli.checks import Check, machine, stack
+from handlers.cli.checks import Check, machine, models, stack
 from handlers.cli.outcome import FAILED
 from handlers.cli.reach import data_option, json_option
 from handlers.cli.tables import hanging
@@ -41,7 +41,7 @@ def command(as_json: bool, data: Path) -> int:
 
 
 def _all(data: Path, show: Callable[[Check], None]) -> Iterator[Check]:
-    for examine in (machine.examine, stack.examine):
+    for examine in (machine.examine, models.examine, stack.examine):
         for check in examine(data):
             show(check)
             yield check

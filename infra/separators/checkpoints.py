@@ -41,20 +41,21 @@ def built_in() -> list[str]:
 def load(store: Store, entry: Entry) -> Separator:
     """The model in memory. Raises ModelError ``model_unavailable``."""
     paths = {file.name: store.fetch(file) for file in entry.files}
-    files = [paths[file.name] for file in entry.checkpoints]
     try:
         if entry.architecture == "htdemucs":
             from infra.separators import htdemucs
 
-            return htdemucs.build(entry.model, files)
+            return htdemucs.build(entry.model, list(paths.values()))
         from infra.separators import roformer
 
-        return roformer.build(entry.model, entry.architecture, files[0], paths[entry.config])
+        checkpoint = paths[entry.checkpoints[0].name]
+        return roformer.build(entry.model, entry.architecture, checkpoint, paths[entry.config])
     except ModelError:
         raise
     except (Invalid, ImportError, OSError) as error:
-        todo = "Check its architecture and files with `splitsound models check`."
-        raise missing(store.where, f"{entry.name} cannot be loaded ({error})", todo) from error
+        what = f"The files of {entry.name} are not the model that they are said to be ({error})"
+        todo = "Correct its architecture, stems or configuration, or take another checkpoint."
+        raise missing(store.where, what, todo) from error
 
 
 def _source(store: Store, entry: Entry) -> Source:

@@ -100,7 +100,9 @@ def decode(content: bytes, where: str, taken: Iterable[str] = ()) -> list[Entry]
         raise Invalid(f"{where} is not JSON ({error}). Correct it there.") from error
     if not isinstance(raw, list):
         raise Invalid(f"{where} is not a list of models; `splitsound models add` writes one.")
-    entries = [_entry(each, f"{where}, {_label(number, each)}") for number, each in enumerate(raw)]
+    entries = [
+        entry_of(each, f"{where}, {_label(number, each)}") for number, each in enumerate(raw)
+    ]
     _check_together(entries, where, frozenset(taken))
     return entries
 
@@ -115,7 +117,8 @@ def _label(number: int, raw: Any) -> str:
     return f"entry {number + 1}" + (f" ({name!r})" if isinstance(name, str) else "")
 
 
-def _entry(raw: Any, where: str) -> Entry:
+def entry_of(raw: Any, where: str) -> Entry:
+    """An entry as JSON has it. where: begins the error. Raises Invalid."""
     try:
         entry = msgspec.convert(raw, Entry)
     except msgspec.ValidationError as error:
