@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -25,8 +26,10 @@ LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # Hz; beyond lie broken headers, not
 _DOWNMIX = "aformat=channel_layouts=mono|stereo"
 # Decode what can be decoded however many packets are broken, as players do.
 _TOLERANT = ("-max_error_rate", "1")
-# SIGINT, SIGKILL (out of memory, too), SIGTERM, and ffmpeg's own word for the polite ones.
-_STOPPED = (-2, -9, -15, 255)
+# SIGINT, SIGKILL (out of memory, too), SIGTERM; and what ffmpeg says of the polite ones. Its exit
+# code for them, 255, is also that of a demuxer that answers -1.
+_STOPPED = (-2, -9, -15)
+_STOPPED_POLITELY = re.compile(r"^Exiting normally, received signal", re.MULTILINE)
 
 
 class Measured(Struct, frozen=True):
@@ -167,12 +170,11 @@ def _changed() -> MediaError:
 def _check_end(outcome: process.Outcome, timeout: float) -> None:
     """Raises Unavailable when somebody stopped ffmpeg, MediaError when it crashed by itself.
 
-    What was counted or decoded until then is no measure of the file. ffmpeg answers a polite
-    signal with exit code 255.
+    What was counted or decoded until then is no measure of the file.
     """
     if outcome.code < 0 and outcome.cpu_seconds >= cpu_limit(timeout):
         raise process.too_slow()
-    if outcome.code in _STOPPED:
+    if outcome.code in _STOPPED or _STOPPED_POLITELY.search(outcome.log):
         raise Unavailable("ffmpeg was stopped from outside before it was done. Try again.")
     if outcome.code < 0:
         raise MediaError(

@@ -27,6 +27,7 @@ from domain.audio import Cancelled
 from domain.errors import MediaError
 
 POLL_SECONDS = 0.1
+STALL_SECONDS = 90.0
 PIPE_BYTES = 1 << 20
 LOG_BYTES = 256 * 1024
 
@@ -34,7 +35,7 @@ LOG_BYTES = 256 * 1024
 class Outcome(Struct, frozen=True):
     """How ffmpeg ended.
 
-    code: exit status, negative for a signal; log: head of its stderr; cpu_seconds: user and
+    code: exit status, negative for a signal; log: head and end of its stderr; cpu_seconds: user and
     system time of all its threads.
     """
 
@@ -69,10 +70,11 @@ class Child:
     """A running program; leaving the context kills it if it has not ended.
 
     timeout: seconds that we may spend waiting for it, all waits together: what its caller does
-    between them (a network, say) is not its fault. cancelled: polled about ten times a second
-    while we wait, in the calling thread. Every method raises Cancelled, and MediaError
-    ``ffmpeg_timeout``; starting raises MediaError ``ffmpeg_failed`` where it cannot be run.
-    The child dies with the thread that started it.
+    between them (a network, say) is not its fault. A single wait ends after STALL_SECONDS, since
+    time limits for long songs are long and a child that hangs is not. cancelled: polled about ten
+    times a second while we wait, in the calling thread. Every method raises Cancelled, and
+    MediaError ``ffmpeg_timeout``; starting raises MediaError ``ffmpeg_failed`` where it cannot be
+    run. The child dies with the thread that started it.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class Child:
     def end(self) -> Outcome:
         """Closes stdin and waits for the child's own end."""
         _close(self._process.stdin)
+        self._patience.progress()
         while self._process.stderr and not self._process.stderr.closed:
             self._listen_to(self._patience.poll(self._ready))
         while not self._reaped(os.WNOHANG):
@@ -151,6 +154,7 @@ class Child:
 
     def _await(self, fd: int, event: int) -> None:
         self._ready.register(fd, event)
+        self._patience.progress()
         try:
             while not self._listen_to(self._patience.poll(self._ready), fd):
                 pass
@@ -163,7 +167,9 @@ class Child:
         stderr = self._process.stderr
         if stderr and not stderr.closed and stderr.fileno() in ready:
             chunk = os.read(stderr.fileno(), PIPE_BYTES)
-            self._log.extend(chunk[: LOG_BYTES - len(self._log)])
+            self._log.extend(chunk)
+            # The head names container and codec, the end tells why it ended.
+            del self._log[LOG_BYTES // 2 : -LOG_BYTES // 2]
             if not chunk:
                 self._ready.unregister(stderr)
                 stderr.close()
@@ -223,22 +229,31 @@ class _Patience:
 
     def __init__(self, timeout: float, cancelled: Callable[[], bool]) -> None:
         self._left, self._cancelled, self._next = timeout, cancelled, 0.0
+        self._stalled = 0.0
+
+    def progress(self) -> None:
+        """The child did something: the next wait is a new one."""
+        self._stalled = 0.0
 
     def poll(self, ready: select.poll) -> list[tuple[int, int]]:
         """The pipes that are ready now or within a tenth of a second."""
         self._check()
         begun = time.monotonic()
         events = ready.poll(POLL_SECONDS * 1000)
-        self._left -= time.monotonic() - begun
+        self._waited(time.monotonic() - begun)
         return events
 
     def sleep(self, seconds: float) -> None:
         self._check()
         time.sleep(seconds)
+        self._waited(seconds)
+
+    def _waited(self, seconds: float) -> None:
         self._left -= seconds
+        self._stalled += seconds
 
     def _check(self) -> None:
-        if self._left <= 0:
+        if self._left <= 0 or self._stalled >= STALL_SECONDS:
             raise too_slow()
         now = time.monotonic()
         if now >= self._next:

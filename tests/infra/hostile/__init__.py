@@ -1,0 +1,1 @@
+"""Files as attackers, broken disks and cut connections make them; see ``corpus.generate``."""
