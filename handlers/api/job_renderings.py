@@ -13,6 +13,7 @@ from domain.job import CANCELLED, COMPLETED, FAILED, QUEUED, RUNNING
 from domain.stems import StemFile
 from handlers.api.renderings import Moment, moment, moment_or_none
 from handlers.api.service import Service
+from handlers.operating.lanes import NOTHING, Expected
 from projections import LIBRARY_VIEW
 from projections.jobs import JobView
 from projections.progress import current_stage, overall
@@ -58,7 +59,9 @@ class Job(Struct, frozen=True, kw_only=True):
     price: credits that it costs, by the price list of that version; 0 once the operators have it
     done anew after a failure;
     requeues: how often the operators had it done anew; refunded: credits that they gave back;
-    gain_db: the one gain that all stems share.
+    gain_db: the one gain that all stems share;
+    queue_position: 1 is next, of a queued job; estimated_end_at: of an open one, from the measured
+    speed of its model and the work before it; null while nothing can be said.
     """
 
     job_id: str
@@ -75,6 +78,8 @@ class Job(Struct, frozen=True, kw_only=True):
     requeues: int
     stage: str | None
     progress: float
+    queue_position: int | None
+    estimated_end_at: Moment | None
     stages: list[FinishedStage]
     stems: list[Stem]
     gain_db: float | None
@@ -90,12 +95,12 @@ class Job(Struct, frozen=True, kw_only=True):
 def render(
     service: Service,
     found: Versioned[JobView],
-    live: tuple[str, float] | None = None,
+    live: Live | None = None,
     links: bool = True,
 ) -> Job:
     """live: what ``reported`` says, read here unless given. links: sign a URL for each stem."""
     view = found.view
-    stage, done = reported(service, view) if live is None else live
+    live = reported(service, view) if live is None else live
     completed = view.status == COMPLETED
     return Job(
         job_id=view.job_id,
@@ -110,8 +115,10 @@ def render(
         refunded=view.refunded,
         attempt=view.attempt,
         requeues=view.requeues,
-        stage=current_stage(view, stage),
-        progress=overall(view, stage, done),
+        stage=current_stage(view, live.stage),
+        progress=overall(view, live.stage, live.done),
+        queue_position=live.expected.position,
+        estimated_end_at=moment_or_none(live.expected.ends),
         stages=[FinishedStage(s.attempt, s.stage, s.milliseconds / 1000) for s in view.stages],
         stems=_stems(service, view, links),
         gain_db=view.gain_db if completed else None,
@@ -125,8 +132,23 @@ def render(
     )
 
 
-def reported(service: Service, view: JobView) -> tuple[str, float]:
-    """The stage that the worker of a running job reports, and how much of it is done (0..1)."""
+class Live(Struct, frozen=True):
+    """What is said of an open job beside its row: the stage that its worker reports, how much of
+    it is done (0..1), its place in the queue, its estimated end.
+    """
+
+    stage: str = ""
+    done: float = 0.0
+    expected: Expected = NOTHING
+
+
+def reported(service: Service, view: JobView) -> Live:
+    """What can be said of the job at this moment."""
+    stage, done = _progress(service, view)
+    return Live(stage, done, service.waiting.expected(view, overall(view, stage, done)))
+
+
+def _progress(service: Service, view: JobView) -> tuple[str, float]:
     if view.status != RUNNING:
         return "", 0.0
     live = service.application.operations.progress(view.job_id)

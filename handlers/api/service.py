@@ -21,6 +21,7 @@ from domain.ids import derived
 from handlers.api import log
 from handlers.api.acknowledged import Acknowledged
 from handlers.api.paging import Cursors
+from handlers.api.waiting import Waiting
 from handlers.operating.metrics import Scrapes
 from infra.bootstrap import Application
 from infra.objects import Objects
@@ -36,7 +37,7 @@ PAYING_THREADS = 8
 # As many as the AWS clients keep connections; more would only wait in line for one.
 THREADS = 32
 _PARTS = (
-    "context", "reading", "operations", "parked", "pulses", "sqs", "identity", "objects",
+    "context", "reading", "operations", "parked", "pulses", "speeds", "sqs", "identity", "objects",
     "packs", "payments",
 )  # fmt: skip
 
@@ -71,6 +72,7 @@ class Service:
         for part in _PARTS:
             getattr(application, part)
         self.scrapes = Scrapes(application)
+        self.waiting = Waiting(application)
         if application.settings.identity == "development" and application.settings.admin_emails_csv:
             log.warning(
                 "anyone can become an administrator: the development identity provider asks for "
