@@ -40,9 +40,10 @@ def shortened(name: str, most: int = BASE_BYTES) -> str:
 
 
 def of_stem(filename: str, stem: str, extension: str) -> str:
-    """``Song - vocals.flac`` for the vocals of ``Song.mp3``."""
+    """``Song - no vocals.flac`` for ``no_vocals`` of ``Song.mp3``."""
     name, dot, _ = filename.rpartition(".")
-    return f"{shortened(name if dot and name else filename)} - {stem}.{extension}"
+    words = stem.replace("_", " ")
+    return f"{shortened(name if dot and name else filename)} - {words}.{extension}"
 
 
 def _at(detail: str) -> dict[str, str]:

@@ -10,16 +10,24 @@ from domain.asset import part_count, part_size
 from domain.audio import FORMATS
 from domain.catalog import Limits, Model
 from domain.controls import INTAKE, ControlsState, of_model
+from domain.stems import outputs
 from handlers.api.service import Api
 
 
 class FormatBody(Struct, frozen=True):
-    """max_rate: Hz; a song above it needs another format, since stems are never resampled."""
+    """max_rate: Hz; a song above it needs another format, since stems are never resampled.
+
+    rates: the only ones that it carries; all up to max_rate where empty. lossless: decoding gives
+    the samples again. floating: carries samples over full scale, so that no gain is needed.
+    """
 
     name: str
     extension: str
     media_type: str
     max_rate: int
+    rates: tuple[int, ...]
+    lossless: bool
+    floating: bool
 
 
 class PausedBody(Struct, frozen=True):
@@ -30,13 +38,19 @@ class PausedBody(Struct, frozen=True):
 
 
 class OfferedModel(Model, frozen=True):
-    """One way of separating. Stems add up to the mix; the last one takes the remainder.
+    """One way of separating. outputs: what may be asked for: the stems, and for each
+    ``no_<stem>``, the song without it. adds_up: whether the stems add up to the mix, because the
+    last one takes the remainder.
 
+    takes_prompt: needs words that name the target; prompts: the only ones that it understands, any
+    where empty. hosted: runs at a provider, where the song is sent. gpu: meant for machines with
+    one. version: of the weights; stems of another version are not given again.
     credits_per_second: a decimal as text ("1", "1.5"), exact, relative to the standard
     model's 1. approximate: stems made by signal processing, without a trained network.
     paused: new jobs with it are refused for now; null while it is open.
     """
 
+    outputs: tuple[str, ...] = ()
     paused: PausedBody | None = None
 
 
@@ -83,12 +97,19 @@ async def capabilities(service: Api) -> Capabilities:
     most = catalog.limits.max_bytes
     return Capabilities(
         models=[
-            OfferedModel(**asdict(model), paused=_paused(state, of_model(model.name)))
+            OfferedModel(
+                **asdict(model),
+                outputs=outputs(model.stems),
+                paused=_paused(state, of_model(model.name)),
+            )
             for model in catalog.models.values()
         ],
         default_model=catalog.default_model,
         formats=[
-            FormatBody(f.name, f.extension, f.media_type, f.max_rate) for f in FORMATS.values()
+            FormatBody(
+                f.name, f.extension, f.media_type, f.max_rate, f.rates, f.lossless, f.floating
+            )
+            for f in FORMATS.values()
         ],
         default_format="flac",
         limits=catalog.limits,

@@ -7,49 +7,64 @@ from typing import Annotated
 from msgspec import Meta as Rule
 from msgspec import Struct
 
-from domain import filenames
-from domain.audio import FORMATS
-from domain.job import CANCELLED, COMPLETED, FAILED, QUEUED, RUNNING
-from domain.stems import StemFile
+from domain.job import (
+    ABANDONED,
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    GAVE_UP,
+    QUEUED,
+    RUNNING,
+    STAGES,
+)
+from domain.lanes import LANES
+from handlers.api import result_renderings as results
 from handlers.api.renderings import Moment, moment, moment_or_none
+from handlers.api.result_renderings import Quality, Stem, Zip
 from handlers.api.service import Service
 from handlers.operating.lanes import NOTHING, Expected
-from projections import LIBRARY_VIEW
 from projections.jobs import JobView
 from projections.progress import current_stage, overall
-from projections.query import Versioned, at_least
+from projections.query import Versioned
 
 JobStatus = Annotated[
     str, Rule(extra_json_schema={"enum": [QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED]})
 ]
 
 
+KNOWN_FAILURES = (
+    "media_unreadable", "media_empty", "media_too_long", "media_forbidden", "media_changed",
+    "no_audio", "source_missing", "ffmpeg_timeout", "ffmpeg_failed",
+    "model_unavailable", "model_out_of_memory", "model_failed", "prompt_not_understood",
+    "provider_unavailable", "provider_timeout", "provider_refused", "provider_failed",
+    *(f"{stage}_timeout" for stage in STAGES if stage != "decode"), "worker_disk_full",
+    GAVE_UP, ABANDONED,
+)  # fmt: skip
+FailureCode = Annotated[
+    str,
+    Rule(
+        description=f"One of {', '.join(KNOWN_FAILURES)}. More may come: treat one that you do "
+        f"not know like {GAVE_UP}.",
+        extra_json_schema={"x-known-values": list(KNOWN_FAILURES)},
+    ),
+]
+
+
 class JobFailure(Struct, frozen=True):
-    """Where and why a job failed. Its credits are released."""
+    """Where and why a job failed. Its credits are released. stage: empty outside of any."""
 
     stage: str
-    code: str
+    code: FailureCode
     detail: str
 
 
 class FinishedStage(Struct, frozen=True):
-    """A stage that ended, and how long it took."""
+    """A stage that ended, how long it took, and in how many tries. Stages may overlap."""
 
     attempt: int
     stage: str
     seconds: float
-
-
-class Stem(Struct, frozen=True):
-    """A finished stem. url: signed, takes Range requests; null in lists. peak: before encoding."""
-
-    name: str
-    filename: str | None
-    bytes: int
-    media_type: str
-    peak: float
-    url: str | None
-    expires_at: Moment | None
+    tries: int
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -59,9 +74,12 @@ class Job(Struct, frozen=True, kw_only=True):
     price: credits that it costs, by the price list of that version; 0 once the operators have it
     done anew after a failure;
     requeues: how often the operators had it done anew; refunded: credits that they gave back;
-    gain_db: the one gain that all stems share;
+    lane: the queue it waits in; prompt: words that name the sound, of a model that takes some;
+    bundle: whether a zip of all stems is wanted, zip: null until it is there;
     queue_position: 1 is next, of a queued job; estimated_end_at: of an open one, from the measured
-    speed of its model and the work before it; null while nothing can be said.
+    speed of its model and the work before it; null while nothing can be said;
+    gain_db: the one gain that all stems share; quality: null until the job has completed;
+    reused_from: the job that made these stems, where they were given again at no cost.
     """
 
     job_id: str
@@ -70,6 +88,9 @@ class Job(Struct, frozen=True, kw_only=True):
     model: str
     stems_wanted: tuple[str, ...]
     format: str
+    prompt: str | None
+    bundle: bool
+    lane: Annotated[str, Rule(extra_json_schema={"enum": list(LANES)})]
     seconds: float
     price: int
     price_list: str
@@ -82,12 +103,15 @@ class Job(Struct, frozen=True, kw_only=True):
     estimated_end_at: Moment | None
     stages: list[FinishedStage]
     stems: list[Stem]
+    zip: Zip | None
     gain_db: float | None
+    quality: Quality | None
     failure: JobFailure | None
     requested_at: Moment
     started_at: Moment | None
     ended_at: Moment | None
     retry_of: str | None
+    reused_from: str | None
     stream: str
     version: int
 
@@ -98,10 +122,11 @@ def render(
     live: Live | None = None,
     links: bool = True,
 ) -> Job:
-    """live: what ``reported`` says, read here unless given. links: sign a URL for each stem."""
+    """live: what ``reported`` says, read here unless given. links: sign URLs for all files."""
     view = found.view
     live = reported(service, view) if live is None else live
     completed = view.status == COMPLETED
+    signing = results.links_of(service, view) if links else None
     return Job(
         job_id=view.job_id,
         status=view.status,
@@ -109,6 +134,9 @@ def render(
         model=view.model,
         stems_wanted=view.wanted,
         format=view.format,
+        prompt=view.prompt,
+        bundle=view.bundle,
+        lane=view.lane,
         seconds=round(view.seconds, 3),
         price=0 if view.free else view.price,
         price_list=view.price_list,
@@ -119,14 +147,19 @@ def render(
         progress=overall(view, live.stage, live.done),
         queue_position=live.expected.position,
         estimated_end_at=moment_or_none(live.expected.ends),
-        stages=[FinishedStage(s.attempt, s.stage, s.milliseconds / 1000) for s in view.stages],
-        stems=_stems(service, view, links),
+        stages=[
+            FinishedStage(s.attempt, s.stage, s.milliseconds / 1000, s.tries) for s in view.stages
+        ],
+        stems=results.stems(view, signing),
+        zip=results.bundle(view, signing),
         gain_db=view.gain_db if completed else None,
+        quality=results.quality(view),
         failure=_failure(view),
         requested_at=moment(view.requested),
         started_at=moment_or_none(view.started),
         ended_at=moment_or_none(view.ended),
         retry_of=view.retry_of,
+        reused_from=view.reused_from,
         stream=found.stream,
         version=found.version,
     )
@@ -163,28 +196,3 @@ def _failure(view: JobView) -> JobFailure | None:
     if view.status != FAILED:
         return None
     return JobFailure(view.failed_stage, view.failure, view.detail)
-
-
-def _stems(service: Service, view: JobView, links: bool) -> list[Stem]:
-    if not links or not view.stems:
-        return [_stem(s) for s in view.stems]
-    source = at_least(LIBRARY_VIEW, f"asset-{view.asset_id}", service.application.reading)
-    title = source.view.filename if source else view.asset_id
-    extension = FORMATS[view.format].extension
-    objects = service.objects
-    expires = moment(service.application.clock.now() + 1000 * objects.presign_seconds)
-    stems = []
-    for stem in view.stems:
-        filename = filenames.of_stem(title, stem.name, extension)
-        url = objects.presign_get(stem.key, filename, stem.media_type)
-        stems.append(_stem(stem, filename, url, expires))
-    return stems
-
-
-def _stem(
-    stem: StemFile,
-    filename: str | None = None,
-    url: str | None = None,
-    expires: Moment | None = None,
-) -> Stem:
-    return Stem(stem.name, filename, stem.bytes, stem.media_type, stem.peak, url, expires)

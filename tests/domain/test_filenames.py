@@ -25,3 +25,8 @@ def test_a_stem_of_a_song_with_the_longest_name_fits_into_a_file_system(title: s
     assert rest == "accompaniment.flac"
     assert title.startswith(base)
     assert 196 <= len(base.encode()) <= filenames.BASE_BYTES
+
+
+def test_mix_minus_reads_as_words() -> None:
+    assert filenames.of_stem("My Song.mp3", "no_vocals", "flac") == "My Song - no vocals.flac"
+    assert filenames.of_stem("My Song.mp3", "stems", "zip") == "My Song - stems.zip"

@@ -15,15 +15,16 @@ from commands import (
     RecordProbe,
     RecordStage,
     StartSeparation,
+    StoreStem,
     execute,
 )
 from commands.dispatch import Command
-from domain.audio import Audio
+from domain.audio import FORMATS, Audio
 from domain.commit import Meta
 from domain.job import STAGES
-from domain.stems import StemFile
+from domain.stems import StemFile, StoredStem, preview_key, waveform_key
 from infra.bootstrap import Application
-from infra.objects import stem_key
+from infra.objects import bundle_key, stem_key
 
 CORE = {"type", "title", "status", "detail", "code", "request_id", "instance", "retryable"}
 # Plain HTTP on the loopback: loading certificates for every client takes longer than the tests.
@@ -58,9 +59,10 @@ class Worker(Struct, frozen=True):
         meta = Meta(self.application.ids.fresh("cmd"), "worker:test")
         execute(self.application.context, command, meta)
 
-    def probe(self, asset_id: str, seconds: int = 10, rate: int = 44_100) -> None:
-        """The upload is audio of that length."""
-        self.run(RecordProbe(asset_id, Audio(seconds * rate, rate, 2), "mp3", "mp3"))
+    def probe(self, asset_id: str, seconds: int = 10, rate: int = 44_100, digest: str = "") -> None:
+        """The upload is audio of that length. digest: of its bytes, where it is recorded."""
+        audio = Audio(seconds * rate, rate, 2)
+        self.run(RecordProbe(asset_id, audio, "mp3", "mp3", digest))
 
     def finish(self, job: dict[str, Any], user_id: str, body: bytes = b"stem bytes") -> None:
         """Claim the job, pass all stages, put stems into storage, complete."""
@@ -71,10 +73,32 @@ class Worker(Struct, frozen=True):
         stems = []
         for name in job["stems_wanted"]:
             key = stem_key(user_id, job_id, 1, name, job["format"])
-            s3 = self.application.client("s3")
-            s3.put_object(Bucket=self.application.settings.media_bucket, Key=key, Body=body)
+            self._put(key, body)
             stems.append(StemFile(name, key, len(body), "audio/flac", 0.5))
         self.run(CompleteSeparation(job_id, 1, tuple(stems), -0.5))
+
+    def deliver(self, job: dict[str, Any], user_id: str) -> None:
+        """Claim the job, put measured stems with previews and the zip that is wanted, complete."""
+        job_id, extension = job["job_id"], FORMATS[job["format"]].extension
+        self.run(StartSeparation(job_id, "test"))
+        stems = []
+        for name in job["stems_wanted"]:
+            key = stem_key(user_id, job_id, 1, name, extension)
+            for each, body in (
+                (key, b"stem"), (preview_key(key), b"preview"), (waveform_key(key), b"{}"),
+            ):  # fmt: skip
+                self._put(each, body)
+            stem = StoredStem(name, key, 4, "audio/flac", 1.25, 441_000, 7, 0.25, 7)
+            self.run(StoreStem(job_id, 1, stem, -2.0, -120.5))
+            stems.append(stem.file)
+        zipped = bundle_key(user_id, job_id, 1)
+        self._put(zipped, b"PK")
+        bundle = StemFile("bundle", zipped, 2, "application/zip") if job["bundle"] else None
+        self.run(CompleteSeparation(job_id, 1, tuple(stems), -2.0, bundle))
+
+    def _put(self, key: str, body: bytes) -> None:
+        s3 = self.application.client("s3")
+        s3.put_object(Bucket=self.application.settings.media_bucket, Key=key, Body=body)
 
 
 class Person(Struct):
@@ -99,10 +123,10 @@ class Person(Struct):
         completed: dict[str, Any] = answer.json()
         return completed
 
-    def song(self, seconds: int = 10, rate: int = 44_100) -> str:
+    def song(self, seconds: int = 10, rate: int = 44_100, digest: str = "") -> str:
         """The id of an upload that can be separated."""
         asset_id: str = self.upload()["asset_id"]
-        self.worker.probe(asset_id, seconds, rate)
+        self.worker.probe(asset_id, seconds, rate, digest)
         return asset_id
 
     def ask(self, asset_id: str, key: str | None = None, **wish: Any) -> httpx.Response:

@@ -63,7 +63,9 @@ def test_a_job_from_request_to_stems(person: Person, worker: Worker) -> None:
     done = person.http.get(f"/v1/jobs/{job['job_id']}", params={"min_version": 9}).json()
     assert (done["status"], done["progress"], done["gain_db"]) == ("completed", 1.0, -0.5)
     assert [s["stage"] for s in done["stages"]] == list(STAGES)
-    assert done["stages"][0] == {"attempt": 1, "stage": "download", "seconds": 1.5}
+    assert done["stages"][0] == {
+        "attempt": 1, "stage": "download", "seconds": 1.5, "tries": 1,
+    }  # fmt: skip
     assert [s["filename"] for s in done["stems"]] == [
         "My Song - vocals.flac",
         "My Song - accompaniment.flac",

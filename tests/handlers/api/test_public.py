@@ -20,10 +20,17 @@ def test_capabilities(anyone: httpx.Client) -> None:
     for model in offer["models"]:
         assert model.keys() == {
             "name", "title", "stems", "credits_per_second", "approximate", "description",
-            "paused",
+            "paused", "outputs", "takes_prompt", "prompts", "adds_up", "hosted", "gpu", "version",
         }  # fmt: skip
-    assert [f["name"] for f in offer["formats"]] == ["flac", "wav", "mp3"]
-    assert offer["formats"][2]["max_rate"] == 48_000
+        assert model["outputs"] == [*model["stems"], *(f"no_{stem}" for stem in model["stems"])]
+    formats = {each["name"]: each for each in offer["formats"]}
+    assert list(formats) == ["flac", "wav", "wav16", "wav32f", "mp3", "aac", "opus"]
+    assert [name for name in formats if not formats[name]["lossless"]] == ["mp3", "aac", "opus"]
+    assert formats["mp3"] == {
+        "name": "mp3", "extension": "mp3", "media_type": "audio/mpeg", "max_rate": 48_000,
+        "rates": [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000],
+        "lossless": False, "floating": False,
+    }  # fmt: skip
     assert offer["limits"] == {"max_seconds": 10_800, "max_bytes": 4 * 1024**3}
     assert offer["price_list"]
     assert offer["upload_parts"] == {
