@@ -20,7 +20,8 @@ from projections.projection import Index, Projection
 class UsageView(Struct):
     """day: of the request, UTC, as 2026-11-23. seconds: of audio; price: credits reserved.
 
-    status: queued until the job has ended, whether or not a worker has it.
+    status: queued until the job has ended, whether or not a worker has it. reused: stems that
+    another job had made were given again; nothing was processed.
     """
 
     job_id: str = ""
@@ -33,14 +34,18 @@ class UsageView(Struct):
     failure: str = ""
     free: bool = False
     refunded: int = 0
+    reused: bool = False
 
 
 class Day(Struct):
-    """One user's day. audio_seconds, credits: of completed jobs; failures: jobs by code."""
+    """One user's day. reused: completed jobs whose stems were given again. audio_seconds: of the
+    other completed ones; credits: of completed jobs; failures: jobs by code.
+    """
 
     day: str
     jobs: int = 0
     completed: int = 0
+    reused: int = 0
     failed: int = 0
     cancelled: int = 0
     open: int = 0
@@ -59,7 +64,7 @@ def apply(view: UsageView, recorded: Recorded) -> list[Struct]:
             view.day, view.seconds = day_of(recorded.time), event.samples / event.rate
             view.status = job.QUEUED
         case job.SeparationCompleted():
-            view.status = job.COMPLETED
+            view.status, view.reused = job.COMPLETED, event.reused_from is not None
         case job.SeparationFailed():
             view.status, view.failure = job.FAILED, event.code
         case job.SeparationCancelled():
@@ -110,7 +115,8 @@ def add(day: Day, view: UsageView) -> None:
     day.cancelled += view.status == job.CANCELLED
     if view.status == job.COMPLETED:
         day.completed += 1
-        day.audio_seconds += view.seconds
+        day.reused += view.reused
+        day.audio_seconds += 0.0 if view.reused else view.seconds
         day.credits += 0 if view.free else view.price - view.refunded
     if view.status == job.FAILED:
         day.failed += 1
@@ -123,6 +129,7 @@ MOVED_BY = (
     job.SeparationCancelled, job.SeparationRequeued, job.SeparationRefunded,
 )  # fmt: skip
 USAGE_VIEW = Projection(
-    "usage", 1, JOB, UsageView, apply, index,
+    "usage", 2, JOB, UsageView, apply, index,
     moved_by=frozenset(event.event_name() for event in MOVED_BY),
+    changes={2: ("body.reused",)},
 )  # fmt: skip

@@ -37,11 +37,13 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 class Usage(Struct, frozen=True, kw_only=True):
     """jobs: that were requested, by how they stand now; failures: failed ones by code.
 
-    audio_seconds, credits: of completed jobs; credits that were given back do not count.
+    reused: completed jobs whose stems were given again at no cost. audio_seconds: of the other
+    completed ones; credits: of completed jobs; what was given back does not count.
     """
 
     jobs: int
     completed: int
+    reused: int
     failed: int
     cancelled: int
     open: int
@@ -134,6 +136,7 @@ def counts(day: Day) -> dict[str, Any]:
     return {
         "jobs": day.jobs,
         "completed": day.completed,
+        "reused": day.reused,
         "failed": day.failed,
         "cancelled": day.cancelled,
         "open": day.open,

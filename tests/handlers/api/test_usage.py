@@ -16,7 +16,7 @@ from tests.handlers.api.operated import deliver
 from tests.handlers.api.people import Person, assert_problem
 
 NONE = {
-    "jobs": 0, "completed": 0, "failed": 0, "cancelled": 0, "open": 0,
+    "jobs": 0, "completed": 0, "reused": 0, "failed": 0, "cancelled": 0, "open": 0,
     "audio_seconds": 0.0, "credits": 0, "failures": {},
 }  # fmt: skip
 
@@ -47,7 +47,7 @@ def jobs(watched: Person, served: Served) -> list[dict[str, Any]]:
 
 
 EXPECTED = {
-    "jobs": 5, "completed": 2, "failed": 1, "cancelled": 1, "open": 1,
+    "jobs": 5, "completed": 2, "reused": 0, "failed": 1, "cancelled": 1, "open": 1,
     "audio_seconds": 20.0, "credits": 10, "failures": {"ffmpeg_failed": 1},
 }  # fmt: skip
 
