@@ -18,7 +18,6 @@ from infra.media.formats import PREVIEW
 from infra.media.master import Master
 from infra.media.process import binary
 from infra.media.sandbox import confinement
-from infra.media.spool import decode, encode, read_blocks
 
 __all__ = [
     "PREVIEW",
@@ -29,8 +28,5 @@ __all__ = [
     "binary",
     "blocks",
     "confinement",
-    "decode",
-    "encode",
     "measure",
-    "read_blocks",
 ]
