@@ -10,7 +10,7 @@ from domain.errors import SplitSoundError
 from domain.job import OPEN
 from handlers.api import log
 from handlers.operating import lanes
-from handlers.operating.lanes import NOTHING, Expected, Lanes
+from handlers.operating.lanes import MOST_JOBS, NOTHING, Expected, Lanes
 from handlers.operating.sightings import Sightings
 from infra.bootstrap import Application
 from projections.jobs import JobView
@@ -57,7 +57,7 @@ class Waiting:
         try:
             pulses = application.pulses.workers()
             alive = self._sightings.alive(pulses, application.clock.now())
-            return lanes.take(application, alive)
+            return lanes.take(application, alive, MOST_JOBS)
         except SplitSoundError as error:
             # A job is shown all the same.
             log.warning("lanes not read", error=error.detail)

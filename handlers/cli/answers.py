@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -112,12 +113,17 @@ class StemLink(Struct):
 
 
 class Job(Struct):
-    """status: queued, running, completed, failed or cancelled; progress: 0..1 of all stages."""
+    """status: queued, running, completed, failed or cancelled; progress: 0..1 of all stages.
+
+    queue_position: 1 is next; estimated_end_at: of an open job, while something can be said.
+    """
 
     job_id: str
     status: str
     stage: str | None = None
     progress: float | None = None
+    queue_position: int | None = None
+    estimated_end_at: datetime | None = None
     attempt: int = 0
     stages: list[Stage] = []
     stems: list[StemLink] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import Struct
@@ -182,11 +183,11 @@ def follow(api: Api, job: Job, display: Display) -> Job:
     """Watch the job until it ends well. Raises Ended when it failed or was cancelled."""
     path = f"/v1/jobs/{job.job_id}"
     began = time.monotonic()
-    with display.bar("Separate", 1.0) as bar:
+    with display.bar("Separate", 1.0, guess=False) as bar:
         while job.status not in _ENDED:
             time.sleep(_POLL_SECONDS)
             job = api.get(path, Job)
-            bar.to(job.progress or 0.0, _note(job))
+            bar.to(job.progress or 0.0, _note(job), left=_left(job))
     if job.status != "completed":
         raise Ended(_end(job), job_id=job.job_id)
     if time.monotonic() - began > _POLL_SECONDS:
@@ -195,8 +196,21 @@ def follow(api: Api, job: Job, display: Display) -> Job:
 
 
 def _note(job: Job) -> str:
+    if job.status in _ENDED:
+        return ""
     again = f", attempt {job.attempt}" if job.attempt > 1 else ""
-    return (job.stage or job.status) + again if job.status not in _ENDED else ""
+    place = ""
+    if job.queue_position is not None:
+        before = job.queue_position - 1
+        place = f", {counted(before, 'job')} before it" if before else ", next in line"
+    return (job.stage or job.status) + place + again
+
+
+def _left(job: Job) -> float | None:
+    """Seconds until it should end; None while nobody can say."""
+    if job.estimated_end_at is None:
+        return None
+    return max(0.0, (job.estimated_end_at - datetime.now(UTC)).total_seconds())
 
 
 def _end(job: Job) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from handlers.operating.holding import Held
+    from handlers.operating.lanes import LaneNow
     from handlers.operating.overview import OpenJob, Operations
     from infra.bootstrap import Application
 
@@ -57,6 +58,7 @@ def draw(snapshot: Snapshot, console: Console, data: Path) -> None:
         "green" if projector.alive else "bold red",
     )  # fmt: skip
     display.fact("Jobs", _jobs(now), "yellow" if now.stuck else "")
+    display.fact("Lanes", _lanes(now))
     display.fact("Queues", _queues(now))
     if now.failures:
         codes = ", ".join(f"{code}{GLUE}{count}" for code, count in now.failures.items())
@@ -79,6 +81,25 @@ def _jobs(now: Operations) -> str:
     return f"{text}, {(now.stuck and len(now.stuck)) or 0} stuck"
 
 
+def _lanes(now: Operations) -> str:
+    told = {name: _lane(lane) for name, lane in now.lanes.items()}
+    # Lanes of which the same is to be said are said together.
+    alike: dict[str, list[str]] = {}
+    for name, text in told.items():
+        alike.setdefault(text, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {text}" for text, names in alike.items())
+
+
+def _lane(lane: LaneNow) -> str:
+    workers = counted(lane.workers, "worker") if lane.workers else "no worker"
+    if not lane.queued + lane.running:
+        return f"idle, {workers}"
+    text = f"{lane.queued}{GLUE}queued, {lane.running}{GLUE}running, {workers}"
+    if lane.free_seconds:
+        text += f", free in about {terminal.duration(lane.free_seconds)}"
+    return text
+
+
 def _queues(now: Operations) -> str:
     told = [f"{name}{GLUE}{depth}" for name, depth in now.queues.items()]
     dead = [f"{name}{GLUE}{count}{GLUE}dead" for name, count in now.dead_letters.items() if count]
@@ -87,10 +108,23 @@ def _queues(now: Operations) -> str:
 
 def _advice(now: Operations, data: Path) -> list[str]:
     typed = {"data": other_data(data)}
-    lines = [_stuck(job, typed) for job in now.stuck[:_STUCK_SHOWN]]
+    lines = [_unserved(name, lane) for name, lane in now.lanes.items() if _waits_in_vain(lane)]
+    lines += [_stuck(job, typed) for job in now.stuck[:_STUCK_SHOWN]]
     if len(now.stuck) > _STUCK_SHOWN:
         lines.append(f"... and {counted(len(now.stuck) - _STUCK_SHOWN, 'more stuck job')}.")
     return lines
+
+
+def _waits_in_vain(lane: LaneNow) -> bool:
+    return bool(lane.queued) and not lane.workers
+
+
+def _unserved(name: str, lane: LaneNow) -> str:
+    waits = "1 job waits" if lane.queued == 1 else f"{lane.queued} jobs wait"
+    return (
+        f"{waits} in the lane {name}, and no worker that lives serves it: start one whose "
+        f"SPLITSOUND_LANES name {name}, or see why there is none."
+    )
 
 
 def _stuck(job: OpenJob, typed: dict[str, Path | None]) -> str:

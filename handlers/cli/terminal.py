@@ -75,8 +75,13 @@ def duration(seconds: float) -> str:
 class Bar(Protocol):
     """Progress of one step."""
 
-    def to(self, done: float, note: str = "", total: float | None = None) -> None:
-        """So much of the total is done; what is being done now; the total, if it has changed."""
+    def to(
+        self, done: float, note: str = "", total: float | None = None, left: float | None = None
+    ) -> None:
+        """So much of the total is done; what is being done now; the total, if it has changed.
+
+        left: seconds to the end, where somebody knows better than the bar.
+        """
 
 
 class Display:
@@ -95,16 +100,23 @@ class Display:
 
     @contextmanager
     def bar(
-        self, label: str, total: float, *, of_bytes: bool = False, unit: str = ""
+        self,
+        label: str,
+        total: float,
+        *,
+        of_bytes: bool = False,
+        unit: str = "",
+        guess: bool = True,
     ) -> Iterator[Bar]:
         """A progress bar that vanishes at the end; in a pipe, one line per new note.
 
         unit: what is counted; then rate and time left are told too, in a pipe now and then.
+        guess: the time left from how fast it has gone; without, ``to`` is told.
         """
         if not self.console.is_terminal:
             yield _Plain(self, label, total, unit)
             return
-        progress = _progress(self.console, label, of_bytes, unit)
+        progress = _progress(self.console, label, of_bytes, guess and not unit)
         with progress:
             yield _Live(progress, progress.add_task("", total=total or 1, note=""), unit)
 
@@ -135,7 +147,7 @@ def display(as_json: bool) -> Display:
     return Display(console(sys.stderr)) if sys.stderr.isatty() else Silent()
 
 
-def _progress(console: Console, label: str, of_bytes: bool, unit: str) -> Any:
+def _progress(console: Console, label: str, of_bytes: bool, guess: bool) -> Any:
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -154,7 +166,7 @@ def _progress(console: Console, label: str, of_bytes: bool, unit: str) -> Any:
     shown.append(DownloadColumn(table_column=whole) if of_bytes else TaskProgressColumn())
     if of_bytes and wide:
         shown.append(TransferSpeedColumn())
-    if wide and not unit:
+    if wide and guess:
         shown.append(TimeRemainingColumn(elapsed_when_finished=True))
     return Progress(
         TextColumn(f"  [dim]{label:<{LABEL_WIDTH}}[/dim]", table_column=whole),
@@ -165,6 +177,13 @@ def _progress(console: Console, label: str, of_bytes: bool, unit: str) -> Any:
     )
 
 
+def _left(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    whole = max(1, round(seconds))
+    return f", about {f'{whole}{GLUE}s' if whole < 60 else duration(whole)} left"
+
+
 class _Live:
     def __init__(self, progress: Any, task: Any, unit: str = "") -> None:
         self._progress = progress
@@ -172,12 +191,15 @@ class _Live:
         self._unit = unit
         self._speed = Speed()
 
-    def to(self, done: float, note: str = "", total: float | None = None) -> None:
+    def to(
+        self, done: float, note: str = "", total: float | None = None, left: float | None = None
+    ) -> None:
         if total is not None:
             self._progress.update(self._task, total=total or 1)
         if self._unit and not note:
             self._speed.to(done)
             note = told(done, self._progress.tasks[0].total, self._unit, self._speed)
+        note += _left(left)
         self._progress.update(self._task, completed=done, note=note.replace(GLUE, " "))
 
 
@@ -191,12 +213,14 @@ class _Plain:
         self._note = ""
         self._began = self._said = time.monotonic()
 
-    def to(self, done: float, note: str = "", total: float | None = None) -> None:
+    def to(
+        self, done: float, note: str = "", total: float | None = None, left: float | None = None
+    ) -> None:
         self._total = self._total if total is None else total
         if note and note != self._note:
             self._note = note
             after = duration(time.monotonic() - self._began)
-            self._display.fact(self._label, f"{note}, after {after}")
+            self._display.fact(self._label, f"{note}, after {after}{_left(left)}")
         if self._unit and not note:
             self._speed.to(done)
             if time.monotonic() - self._said >= _PLAIN_SECONDS:

@@ -25,7 +25,7 @@ from projections import JOBS_VIEW
 from projections.jobs import JobView
 
 MOST_JOBS = 5000
-"""Open jobs of a status that are looked at; those behind them have no place."""
+"""Open jobs of a status that an estimate looks at; those behind them have no place."""
 
 
 class Expected(Struct, frozen=True):
@@ -167,6 +167,15 @@ class Lanes:
     def __init__(self, lanes: Mapping[str, Lane], paused: frozenset[str]) -> None:
         self.lanes, self._paused = lanes, paused
 
+    @property
+    def jobs(self) -> list[JobView]:
+        """All open jobs."""
+        return [view for lane in self.lanes.values() for view in (*lane.queued, *lane.running)]
+
+    def now(self) -> dict[str, LaneNow]:
+        """As operators see them."""
+        return {name: lane.now() for name, lane in self.lanes.items()}
+
     def expected(self, view: JobView, progress: float) -> Expected:
         """What can be said of the job. progress: 0..1 of the whole, of a running one."""
         lane = self.lanes.get(view.lane)
@@ -178,13 +187,14 @@ class Lanes:
         return found
 
 
-def take(application: Application, workers: Iterable[WorkerPulse]) -> Lanes:
-    """As they stand: two queries of open jobs, one of speeds. workers: that live.
-
-    Raises Unavailable.
+def take(
+    application: Application, workers: Iterable[WorkerPulse], most: int | None = None
+) -> Lanes:
+    """As they stand: two queries of open jobs, one of speeds. workers: that live; most: jobs of a
+    status that are looked at. Raises Unavailable.
     """
-    queued = sorted(_open(application, job.QUEUED), key=lambda v: (v.changed, v.job_id))
-    running = _open(application, job.RUNNING)
+    queued = sorted(_open(application, job.QUEUED, most), key=lambda v: (v.changed, v.job_id))
+    running = _open(application, job.RUNNING, most)
     rates = Rates(application.speeds.all(), application.catalog.models)
     alive, now = list(workers), application.clock.now()
     lanes = {
@@ -206,8 +216,8 @@ def _in_lane(worker: WorkerPulse, lane: str) -> WorkerPulse:
     return WorkerPulse(worker.process, worker.beat, (lane,), busy, worker.warm)
 
 
-def _open(application: Application, status: str) -> list[JobView]:
+def _open(application: Application, status: str, most: int | None) -> list[JobView]:
     reading = application.reading
     generation = JOBS_VIEW.generation(reading.generations.live(JOBS_VIEW.name))
-    rows = islice(reading.rows.with_status(generation, status), MOST_JOBS)
+    rows = islice(reading.rows.with_status(generation, status), most)
     return [JOBS_VIEW.read(row) for row in rows]

@@ -1,11 +1,11 @@
 """How read models and work stand, in Prometheus's text format, counted when it is scraped.
 
-A scrape reads the pulses once (1 query), per read model its catalogue twice and its parked
-streams (2 gets, 1 query), 11 times a queue's depth, the open jobs (2 queries) and the progress of
-each running one (1 get). With four read models that is about 26 calls and one per running job,
-whatever the history's length. Today's failures cost a query over all of the day's jobs, so they
-are counted at most once a minute. A scrape that fails is an error and leaves nothing behind:
-silence would look like zeros.
+A scrape reads the pulses and the measured speeds (3 queries), per read model its catalogue twice
+and its parked streams (2 gets, 1 query), 11 times a queue's depth, the open jobs (2 queries) and
+the progress of each running one (1 get). With six read models that is about 34 calls and one per
+running job, whatever the history's length. Today's failures cost a query over all of the day's
+jobs, so they are counted at most once a minute. A scrape that fails is an error and leaves nothing
+behind: silence would look like zeros.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from domain.job import QUEUED, RUNNING
+from handlers.operating.lanes import LaneNow
 from handlers.operating.overview import Operations, ProjectionHealth, failures, operations
+from handlers.operating.sightings import Sightings
 from infra.bootstrap import Application
 from projections.usage import day_of
 
@@ -35,13 +37,14 @@ class Scrapes:
     ) -> None:
         self._application = application
         self._timer = timer
+        self._sightings = Sightings(application.settings.pulse_seconds)
         self._counted: tuple[float, str, dict[str, int]] | None = None
         self._lock = threading.Lock()
 
     def text(self) -> bytes:
         """One scrape. Raises Unavailable."""
         begun = self._timer()
-        now = operations(self._application, days=0)
+        now = operations(self._application, days=0, sightings=self._sightings)
         failed = self._failed(day_of(now.time))
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Standing(now, failed, self._timer() - begun))
@@ -70,6 +73,7 @@ class _Standing(Collector):
         yield from _read_models(self._now.health.projections)
         yield from _projector(self._now)
         yield from _queues(self._now)
+        yield from _lanes(self._now)
         yield from _jobs(self._now)
         yield _by(
             "jobs_failed_today",
@@ -144,6 +148,25 @@ def _queues(now: Operations) -> Iterable[Metric]:
         "About how many its dead-letter queue holds; the lanes of separations share one.",
         "queue",
         now.dead_letters,
+    )
+
+
+def _lanes(now: Operations) -> Iterable[Metric]:
+    """What a fleet is scaled by: waiting jobs and workers of each lane."""
+
+    def each(name: str, help_: str, value: Callable[[LaneNow], float | None]) -> Metric:
+        values = {lane: value(standing) for lane, standing in now.lanes.items()}
+        known = {lane: value for lane, value in values.items() if value is not None}
+        return _by(f"lane_{name}", help_, "lane", known)
+
+    yield each("queued", "Jobs that wait.", lambda lane: lane.queued)
+    yield each("running", "Jobs in work.", lambda lane: lane.running)
+    yield each("workers", "Workers that live and serve it.", lambda lane: lane.workers)
+    yield each("busy_workers", "Of those, at work in it.", lambda lane: lane.busy)
+    yield each(
+        "free_seconds",
+        "Until a worker is free for one more job, as estimated; left out where none lives.",
+        lambda lane: lane.free_seconds,
     )
 
 

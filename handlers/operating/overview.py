@@ -12,12 +12,14 @@ import projections
 from domain import job
 from domain.controls import of_projection
 from domain.errors import SplitSoundError
+from handlers.operating.lanes import LaneNow, take
 from handlers.operating.redriving import waiting
+from handlers.operating.sightings import Sightings
 from infra.bootstrap import Application
 from infra.operations import Pulse
 from infra.operations.pulses import PROJECTOR
 from infra.settings import LANE_QUEUES
-from projections import JOBS_VIEW, USAGE_VIEW
+from projections import USAGE_VIEW
 from projections.generations import first
 from projections.jobs import JobView
 from projections.projection import Projection
@@ -101,14 +103,16 @@ class Operations(Struct, frozen=True):
     """What an operator looks at first.
 
     queues: about how many messages wait or are in work in each, by lane for separations;
-    dead_letters: how many died, of all lanes together; queued, running: open jobs, of which oldest
-    has waited longest; stuck: those silent for longer than a worker may be; failures: codes of the
-    jobs requested in the last ``days`` days (UTC) that failed; paused: reasons by subject.
+    dead_letters: how many died, of all lanes together; lanes: jobs and workers of each; queued,
+    running: open jobs, of which oldest has waited longest; stuck: those silent for longer than a
+    worker may be; failures: codes of the jobs requested in the last ``days`` days (UTC) that
+    failed; paused: reasons by subject.
     """
 
     time: int
     queues: dict[str, int]
     dead_letters: dict[str, int]
+    lanes: dict[str, LaneNow]
     queued: int
     running: int
     oldest: OpenJob | None
@@ -165,16 +169,23 @@ class ProjectorSilent(SplitSoundError):
     retryable = True
 
 
-def operations(application: Application, days: int = 2) -> Operations:
-    """Work and read models. days: whose failures are counted, today's first. Raises Unavailable."""
+def operations(
+    application: Application, days: int = 2, sightings: Sightings | None = None
+) -> Operations:
+    """Work and read models. days: whose failures are counted, today's first; sightings: of the
+    workers, for who looks again and again. Raises Unavailable.
+    """
     now = application.clock.now()
-    rows = [*_open_jobs(application, job.QUEUED, now), *_open_jobs(application, job.RUNNING, now)]
+    sightings = sightings or Sightings(application.settings.pulse_seconds)
+    lanes = take(application, sightings.alive(application.pulses.workers(), now))
+    rows = [_open_job(application, view, now) for view in lanes.jobs]
     patience = 1000 * max(application.settings.stale_seconds, application.settings.sweep_seconds)
     state = application.switchboard.state()
     return Operations(
         now,
         {name: application.queue(name).depth() for name in QUEUES},
         dead_letters(application),
+        lanes.now(),
         sum(1 for each in rows if each.status == job.QUEUED),
         sum(1 for each in rows if each.status == job.RUNNING),
         max(rows, key=lambda each: each.waited_ms, default=None),
@@ -227,15 +238,6 @@ def _projection(
         if build else None,
         catalogue.live.code != projection.version,
     )  # fmt: skip
-
-
-def _open_jobs(application: Application, status: str, now: int) -> list[OpenJob]:
-    reading = application.reading
-    generation = JOBS_VIEW.generation(reading.generations.live(JOBS_VIEW.name))
-    return [
-        _open_job(application, JOBS_VIEW.read(row), now)
-        for row in reading.rows.with_status(generation, status)
-    ]
 
 
 def _open_job(application: Application, view: JobView, now: int) -> OpenJob:

@@ -15,6 +15,7 @@ from handlers.api.renderings import Moment, moment, moment_or_none
 from handlers.api.requests import ApiRequest
 from handlers.api.service import Api, Service
 from handlers.operating import overview
+from handlers.operating.lanes import LaneNow
 from handlers.operating.overview import (
     GenerationNow,
     Health,
@@ -91,7 +92,8 @@ class OperationsBody(Struct, frozen=True, kw_only=True):
     """What to look at first. oldest: the open job that has waited longest.
 
     queues: about how many messages wait or are in work in each, by lane for separations;
-    dead_letters: about how many died, of all lanes together; stuck: open jobs that are silent for
+    dead_letters: about how many died, of all lanes together; lanes: jobs and workers of each;
+    stuck: open jobs that are silent for
     longer than a worker may be; failures: jobs requested today and yesterday (UTC) that failed, by
     code; paused: reasons by subject.
     """
@@ -99,6 +101,7 @@ class OperationsBody(Struct, frozen=True, kw_only=True):
     at: Moment
     queues: dict[str, int]
     dead_letters: dict[str, int]
+    lanes: dict[str, LaneNow]
     queued: int
     running: int
     oldest: OpenJobBody | None
@@ -164,6 +167,7 @@ async def show_operations(service: Api) -> OperationsBody:
         at=moment(found.time),
         queues=found.queues,
         dead_letters=found.dead_letters,
+        lanes=found.lanes,
         queued=found.queued,
         running=found.running,
         oldest=_open_job(found.oldest) if found.oldest else None,

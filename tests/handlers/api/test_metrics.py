@@ -78,6 +78,9 @@ def test_a_scrape_tells_what_happened(
     assert now["jobs_oldest_wait_seconds", ""] > 0
     assert now["queue_messages", "gpu-long"] >= 0
     assert now["queue_dead_letters", "projections"] >= 0
+    assert now["lane_running", "short"] == now["jobs_open", "running"]
+    assert now["lane_workers", "gpu-long"] == 0
+    assert ("lane_free_seconds", "gpu-long") not in now
     person.worker.run(FailSeparation(job["job_id"], 1, "decode", "ffmpeg_broke_here", "It broke."))
     deliver(application, f"job-{job['job_id']}")
     assert scrape(admin)["jobs_failed_today", "ffmpeg_broke_here"] == 1
@@ -144,4 +147,4 @@ def test_a_scrape_costs_few_calls(served: Served, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(URLLib3Session, "send", counting)
     scrapes.text()
     # As the module says, and now and then the switches and a catalogue that is no longer fresh.
-    assert 26 <= len(calls) - float(running) <= 29, calls
+    assert 31 <= len(calls) - float(running) <= 34, calls

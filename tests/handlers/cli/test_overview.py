@@ -14,7 +14,7 @@ from rich.console import Console
 from commands import StartSeparation
 from handlers.cli import overview
 from infra.bootstrap import Application
-from infra.operations import Applied, Pulse
+from infra.operations import Applied, Pulse, WorkerPulse
 from infra.operations.pulses import PROJECTOR
 from tests.handlers.cli.operators import Done, do, some_work, splitsound
 
@@ -28,6 +28,7 @@ def shell(application: Application, capsys: Any) -> Shell:
     now = application.clock.now()
     applied = {"jobs": Applied(now - 5000, now - 4900)}
     application.pulses.note(PROJECTOR, Pulse("here:1", now, now, applied))
+    application.pulses.note_worker(WorkerPulse("here:2", now, ("probe", "short", "long")))
     return lambda *arguments: splitsound(capsys, *arguments)
 
 
@@ -53,6 +54,18 @@ def test_what_needs_a_hand_comes_last_with_what_to_type(
     lanes = {"short", "long", "gpu-short", "gpu-long"}
     assert snapshot["operations"]["queues"].keys() == lanes | {"probe", "projections"}
     assert snapshot["operations"]["dead_letters"].keys() == {"separation", "probe", "projections"}
+
+
+def test_lanes_say_who_works_there(shell: Shell, application: Application) -> None:
+    out = shell("status").out
+    assert "short: 3 queued, 0 running, 1 worker, free in about" in out
+    assert "long: idle, 1 worker; gpu-short, gpu-long: idle, no worker" in out
+    lanes = shell("status", "--json").data["operations"]["lanes"]
+    assert (lanes["short"]["queued"], lanes["short"]["workers"]) == (3, 1)
+    assert lanes["gpu-long"]["free_seconds"] is None
+    application.pulses.note_worker(WorkerPulse("here:2", application.clock.now(), ()))
+    out = shell("status").out
+    assert "3 jobs wait in the lane short, and no worker that lives serves it" in out
 
 
 def test_without_a_terminal_it_watches_once(shell: Shell) -> None:
