@@ -19,7 +19,10 @@ from infra.separators.replicate import base as api_base
 from infra.separators.replicate.offers import Offer, parse
 
 Publish = Callable[[Path], AbstractContextManager[str]]
-"""Puts a file where the provider can fetch it, for as long as the context is open: its URL."""
+"""Puts a file where the provider can fetch it, for as long as the context is open: its URL.
+
+Each time another one: by it a prediction is recognised as ours, see ``lifecycle``.
+"""
 
 
 class Memory(Protocol):

@@ -8,6 +8,7 @@ plain http and local addresses are fine.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import ssl
@@ -18,6 +19,7 @@ from threading import Event
 
 import httpx
 
+from domain.errors import StorageFull
 from infra.separators.replicate import failures
 from infra.separators.replicate.api import Token, origin
 from infra.separators.replicate.base import local
@@ -25,6 +27,7 @@ from infra.separators.replicate.timing import Patience, Timing, Unreached, again
 
 _REDIRECTS = 5
 _READ_SECONDS = 30.0
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _GONE = {403, 404, 410}
 
 Resolve = Callable[[str, int], Iterable[str]]
@@ -67,7 +70,8 @@ class Downloads:
         """Writes the file to ``target``. limit: bytes.
 
         An interrupted transfer goes on where it stopped, if the server can do that.
-        Raises Gone; ModelError ``provider_failed``, ``provider_unavailable``; Cancelled.
+        Raises Gone; ModelError ``provider_failed``, ``provider_unavailable``; StorageFull;
+        Cancelled.
         """
         stop = Event()
         until = self._timing.elapsed() + self._patience.download
@@ -75,9 +79,8 @@ class Downloads:
 
         def attempt() -> None:
             answer = self._opened(address, target)
-            with closing(answer), target.open("ab") as file:
-                if answer.status_code != 206:
-                    file.truncate(0)
+            mode = "ab" if answer.status_code == 206 else "wb"
+            with closing(answer), target.open(mode) as file:
                 for chunk in answer.iter_raw():
                     file.write(chunk)
                     if file.tell() > limit:
@@ -164,6 +167,10 @@ class Downloads:
 def _reached(attempt: Callable[[], None]) -> None:
     try:
         attempt()
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StorageFull("The disk for songs in progress is full. Try again later.") from error
+        raise
     except (httpx.HTTPError, httpx.StreamError) as error:
         raise Unreached(f"{type(error).__name__} while fetching a file") from error
 

@@ -201,7 +201,9 @@ class Lifecycle:
         """By the percentage in the logs, where there is one, else by the time it usually takes."""
         share = ran / self._work.expected if self._work.expected > 0 else 0.0
         logs = prediction.logs
-        if isinstance(logs, str) and (said := _PERCENT.findall(logs[-_LOG_TAIL:])):
+        # Before it runs, percentages are of weights being loaded.
+        runs = prediction.status == "processing" and isinstance(logs, str)
+        if runs and (said := _PERCENT.findall(logs[-_LOG_TAIL:])):
             share = min(100, int(said[-1])) / 100
         self._told = max(self._told, min(_HIGHEST, share))
         self._work.progress(self._told)

@@ -80,8 +80,8 @@ class Hosted:
         ) as directory:
             song = Song(request, Path(directory), cancelled)
             song.take(chunks)
-            progress(_SENT)
             job = _Job(song, request.prompt, Path(directory), _rising(progress), cancelled)
+            job.progress(_SENT)
             yield from self._blocks(job, self._stems(job))
 
     def _stems(self, job: _Job) -> dict[str, Stem]:
@@ -229,7 +229,7 @@ class _Pace:
     """How long predictions run per second of song, learned from those that ended well."""
 
     def __init__(self) -> None:
-        self._seconds = 0.5  # what SAM-Audio and Demucs take on a present GPU, with room
+        self._seconds = 0.5  # a guess, until the first one has ended
         self._lock = Lock()
 
     def expected(self, seconds: float) -> float:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from domain.errors import ModelError
+from domain.errors import ModelError, StorageFull
 from infra.separators.replicate.api import Token
 from infra.separators.replicate.downloads import Downloads
 from infra.separators.replicate.timing import Patience
@@ -172,3 +172,16 @@ def test_the_connection_goes_to_the_checked_address_and_the_name_is_verified(
         with pytest.raises(ModelError, match="ConnectError"):
             fetch(chosen, address, tmp_path / "x")
         assert seen.requests == []
+
+
+def test_a_full_disk_is_said_to_be_one(
+    tmp_path: Path, server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no device that is always full")
+    # Its name is taken away before the first attempt, which a device must not suffer.
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    base = f"http://127.0.0.1:{server.server_port}"
+    with pytest.raises(StorageFull):
+        downloads(base).fetch(f"{base}/x", full, 1000, lambda: False)

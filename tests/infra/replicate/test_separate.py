@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from domain.errors import ModelError
 from infra.separators import Request
 from tests.infra.replicate.conftest import BAND, SAM, Block, Desk, Notes, song
 from tests.infra.replicate.provider import VERSION, Fault
@@ -113,6 +114,14 @@ def test_progress_rises_by_the_percentage_in_the_logs(desk: Desk) -> None:
     assert desk.progress == sorted(set(desk.progress))
     assert any(0.5 < p < 0.6 for p in desk.progress)
     assert desk.progress[-1] == 1.0
+
+
+def test_percentages_of_loading_weights_are_not_the_songs(desk: Desk) -> None:
+    desk.provider.states = [*["starting"] * 5, "failed"]
+    desk.provider.logs = "Downloading weights: 100%"
+    with pytest.raises(ModelError):
+        desk.stems(desk.hosted(), song(0.3))
+    assert desk.progress == [0.05]
 
 
 def test_progress_by_time_never_promises_the_end(desk: Desk) -> None:
