@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -47,6 +48,12 @@ def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, 
     assert document["request_id"] == answer.headers["x-request-id"]
     assert unquote(document["instance"]) == answer.request.url.path
     return document
+
+
+@cache
+def _storage(application: Application) -> Any:
+    # Making a client takes far longer than putting an object.
+    return application.client("s3")
 
 
 class Worker(Struct, frozen=True):
@@ -97,8 +104,8 @@ class Worker(Struct, frozen=True):
         self.run(CompleteSeparation(job_id, 1, tuple(stems), -2.0, bundle))
 
     def _put(self, key: str, body: bytes) -> None:
-        s3 = self.application.client("s3")
-        s3.put_object(Bucket=self.application.settings.media_bucket, Key=key, Body=body)
+        bucket = self.application.settings.media_bucket
+        _storage(self.application).put_object(Bucket=bucket, Key=key, Body=body)
 
 
 class Person(Struct):
