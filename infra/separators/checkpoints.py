@@ -52,7 +52,10 @@ def load(store: Store, entry: Entry) -> Separator:
         return roformer.build(entry.model, entry.architecture, checkpoint, paths[entry.config])
     except ModelError:
         raise
-    except (Invalid, ImportError, OSError) as error:
+    except ImportError as error:
+        what = f"{entry.name} needs a package that is not installed ({error}); it lies"
+        raise missing(store.where, what, "Run `make install`.") from error
+    except (Invalid, OSError) as error:
         what = f"The files of {entry.name} are not the model that they are said to be ({error})"
         todo = "Correct its architecture, stems or configuration, or take another checkpoint."
         raise missing(store.where, what, todo) from error

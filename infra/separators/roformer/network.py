@@ -88,7 +88,8 @@ def load(
 ) -> Network:
     """The network that gives the estimates at ``places`` only, in that order.
 
-    Raises Invalid when weights, configuration and architecture do not fit together.
+    Raises Invalid when weights, configuration and architecture do not fit together; ModelError
+    ``model_out_of_memory``.
     """
     module = _empty(architecture, config)
     tensors = _tensors(checkpoint)
@@ -100,7 +101,15 @@ def load(
     # Nothing is computed for the stem that takes the remainder.
     module.mask_estimators = nn.ModuleList([estimators[place] for place in places])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Network(module, len(places), device, half=config.half)
+    try:
+        return Network(module, len(places), device, half=config.half)
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            "model_out_of_memory",
+            f"The network does not fit the memory that is free on {device}. Run fewer models "
+            "there.",
+            transient=True,
+        ) from error
 
 
 def _empty(architecture: Architecture, config: Config) -> nn.Module:
