@@ -62,10 +62,15 @@ class Failure(Struct):
 
 
 class Offered(Struct):
-    """A model or a format that may be asked for; stems: of a model."""
+    """A model or a format that may be asked for. Of a model: its stems; outputs: what may be named;
+    takes_prompt: needs one; prompts: the only ones that it understands, any where empty.
+    """
 
     name: str
     stems: list[str] = []
+    outputs: list[str] = []
+    takes_prompt: bool = False
+    prompts: list[str] = []
 
 
 class Capabilities(Struct):
@@ -86,12 +91,13 @@ class Asset(Struct):
 
 
 class Quote(Struct):
-    """seconds of audio; price and available in credits."""
+    """seconds of audio; price and available in credits. reused_from: stems that exist, free."""
 
     seconds: float
     price: int
     available: int
     model: str = ""
+    reused_from: str | None = None
 
 
 class Stage(Struct):
@@ -100,16 +106,36 @@ class Stage(Struct):
     attempt: int
     stage: str
     seconds: float
+    tries: int = 1
 
 
 class StemLink(Struct):
-    """A finished stem and where to fetch it."""
+    """A finished stem and where to fetch it; what was measured of it, None where it was not.
+
+    over_full_scale: samples before the common gain; silence: share of the song, 0..1.
+    """
 
     name: str
     url: str
     filename: str
     bytes: int
-    media_type: str
+    media_type: str = ""
+    over_full_scale: int | None = None
+    silence: float | None = None
+
+
+class ZipLink(Struct):
+    """All stems in one file."""
+
+    url: str
+    filename: str
+    bytes: int
+
+
+class Quality(Struct):
+    """residual_db: the song minus the sum of its stems, relative to the song."""
+
+    residual_db: float | None = None
 
 
 class Job(Struct):
@@ -127,13 +153,25 @@ class Job(Struct):
     attempt: int = 0
     stages: list[Stage] = []
     stems: list[StemLink] = []
+    zip: ZipLink | None = None
     gain_db: float | None = None
+    quality: Quality | None = None
     failure: Failure | None = None
     price: int | None = None
     model: str | None = None
+    prompt: str | None = None
+    format: str | None = None
+    reused_from: str | None = None
     requested_at: Any = None
     started_at: Any = None
     ended_at: Any = None
+
+    @property
+    def files(self) -> list[StemLink]:
+        """All that there is to fetch: the stems, then the zip."""
+        if self.zip is None:
+            return self.stems
+        return [*self.stems, StemLink("zip", self.zip.url, self.zip.filename, self.zip.bytes)]
 
 
 class Pack(Struct):

@@ -19,16 +19,16 @@ _MOST_BYTES = 255
 
 
 def names(job: Job) -> list[str]:
-    """The stems' file names, such as a folder and a terminal can bear."""
-    return [_plain_name(stem.filename, number) for number, stem in enumerate(job.stems, 1)]
+    """The files' names, such as a folder and a terminal can bear: the stems', then the zip's."""
+    return [_plain_name(each.filename, number) for number, each in enumerate(job.files, 1)]
 
 
 def fetch(api: Api, job: Job, folder: Path, moved: Callable[[int], None]) -> list[Path]:
-    """Download every stem of a finished job. moved: called with all bytes so far."""
+    """Download the stems of a finished job, then its zip. moved: called with all bytes so far."""
     folder.mkdir(parents=True, exist_ok=True)
     before = 0
     files = []
-    for number, (stem, name) in enumerate(zip(job.stems, names(job), strict=True), 1):
+    for number, (stem, name) in enumerate(zip(job.files, names(job), strict=True), 1):
         target = _inside(folder, name)
         # Not of the target's name, which may be as long as names can be.
         draft = folder / f".stem-{number}.{os.getpid()}.part"
@@ -85,7 +85,7 @@ def _stream(stem: StemLink, draft: Path, moved: Callable[[int], None]) -> None:
 
 def _again(api: Api, job_id: str, stem: StemLink) -> StemLink:
     job = api.get(f"/v1/jobs/{job_id}", Job)
-    return next((s for s in job.stems if s.name == stem.name), stem)
+    return next((s for s in job.files if s.name == stem.name), stem)
 
 
 def _plain_name(filename: str, number: int) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from domain import filenames
+from domain.audio import FORMATS
 from domain.errors import SplitSoundError
 from handlers.cli import download
 from handlers.cli.answers import Job
@@ -20,12 +21,18 @@ _MARKER = ".splitsound.json"
 _MOST = 10_000
 
 
-class Contents(Struct, frozen=True):
-    """What a folder holds. song: SHA-256 of its bytes; files: the stems, with their format."""
+class Contents(Struct, frozen=True, omit_defaults=True):
+    """What a folder holds. song: SHA-256 of its bytes; files: the stems, with their format.
+
+    prompt, format: what was looked for, and a format that the names do not tell; the files of
+    another one have the same names.
+    """
 
     song: str
     model: str | None
     files: list[str]
+    prompt: str | None = None
+    format: str | None = None
 
 
 def folder_for(song: Path, out: Path) -> Path:
@@ -65,7 +72,9 @@ def claim(song: Path, digest: str, job: Job, out: Path) -> Path:
 
     The same song, taken apart the same way, finds its folder again.
     """
-    contents = Contents(digest, job.model, download.names(job))
+    known = FORMATS.get(job.format or "")
+    untold = job.format if known and known.extension != job.format else None
+    contents = Contents(digest, job.model, download.names(job), job.prompt, untold)
     first = folder_for(song, out)
     for number in range(1, _MOST):
         folder = first if number == 1 else first.with_name(f"{first.name} ({number})")

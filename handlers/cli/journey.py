@@ -9,8 +9,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from domain.catalog import Catalog, Limits, Model
 from domain.errors import AssetUnusable
-from handlers.cli import download, folders, terminal, upload
+from handlers.cli import download, folders, quality, terminal, upload
 from handlers.cli.answers import Asset, AudioFacts, Capabilities, Job, Offered, Quote
 from handlers.cli.client import Api
 from handlers.cli.outcome import BadInput, Ended
@@ -32,6 +33,9 @@ class Wish(Struct, frozen=True, omit_defaults=True):
     model: str | None = None
     stems: tuple[str, ...] = ()
     format: str | None = None
+    prompt: str | None = None
+    bundle: bool = False
+    reuse: bool = True
 
 
 class Trip(Struct):
@@ -47,24 +51,35 @@ class Trip(Struct):
 
 
 def check(api: Api, wish: Wish) -> None:
-    """Raises BadInput for a wish that this API cannot grant, before anything is sent."""
-    if wish == Wish():
+    """Raises Invalid for a wish that this API cannot grant, before anything is sent."""
+    if Wish(bundle=wish.bundle, reuse=wish.reuse) == wish:
         return
     offer = api.get("/v1/capabilities", Capabilities)
-    model = wish.model or offer.default_model
-    stems = {each.name: each.stems for each in offer.models}
-    if model not in stems:
-        raise BadInput(f"There is no model {model!r}; there are: {_names(offer.models)}.")
+    outputs = {each.name: each.outputs or each.stems for each in offer.models}
+    if wish.model and wish.model not in outputs:
+        raise BadInput(f"There is no model {wish.model!r}; there are: {_names(offer.models)}.")
     formats = [each.name for each in offer.formats]
     if wish.format and wish.format not in formats:
         raise BadInput(f"There is no format {wish.format!r}; there are: {_names(offer.formats)}.")
+    model = _catalog(offer).choose(wish.model, wish.prompt).name
     for stem in wish.stems:
-        if stem not in stems[model]:
-            others = [f"--model {name}" for name in stems if stem in stems[name]]
+        if stem not in outputs[model]:
+            others = [f"--model {name}" for name in outputs if stem in outputs[name]]
             where = f"{' and '.join(others)} has it" if others else "no model has it"
-            raise BadInput(
-                f"The model {model} makes no stem {stem!r} but {', '.join(stems[model])}; {where}."
-            )
+            made = ", ".join(outputs[model])
+            raise BadInput(f"The model {model} makes no stem {stem!r} but {made}; {where}.")
+
+
+def _catalog(offer: Capabilities) -> Catalog:
+    """The API's own rules about models and prompts, on what it offers."""
+    models = {
+        each.name: Model(
+            each.name, each.name, tuple(each.stems),
+            takes_prompt=each.takes_prompt, prompts=tuple(each.prompts),
+        )
+        for each in offer.models
+    }  # fmt: skip
+    return Catalog(models, offer.default_model, Limits(), "")
 
 
 def _names(offered: list[Offered]) -> str:
@@ -140,15 +155,22 @@ def request(api: Api, trip: Trip, wish: Wish, display: Display) -> Job:
         display.fact("Job", f"{job.job_id} (failed: storage has lost the song)")
         trip.lost.add(trip.asset_id)
         bring(api, trip, display)
-    known = "done before, costs nothing again" if job.status == "completed" else job.status
-    display.fact("Job", f"{job.job_id} ({known})")
+    display.fact("Job", f"{job.job_id} ({_known(job)})")
     trip.job_id = job.job_id
     return job
+
+
+def _known(job: Job) -> str:
+    if job.reused_from:
+        return f"given again for nothing: {job.reused_from} made these stems"
+    return "done before, costs nothing again" if job.status == "completed" else job.status
 
 
 def _earlier_or_new(api: Api, asked: dict[str, object], display: Display) -> Job:
     quote = api.post("/v1/quotes", asked, Quote)
     text = f"{counted(quote.price, 'credit')} for {terminal.duration(quote.seconds)}"
+    if quote.reused_from:
+        text += ", since these stems exist"
     display.fact("Quote", f"{text} ({quote.available} available)")
     retry: dict[str, object] = {}
     for number in range(1, 1000):
@@ -171,6 +193,12 @@ def _spoken(wish: Wish) -> dict[str, object]:
         said["stems"] = list(wish.stems)
     if wish.format:
         said["format"] = wish.format
+    if wish.prompt:
+        said["prompt"] = wish.prompt
+    if wish.bundle:
+        said["bundle"] = True
+    if not wish.reuse:
+        said["reuse"] = False
     return said
 
 
@@ -224,11 +252,15 @@ def _end(job: Job) -> str:
 
 
 def take_home(api: Api, trip: Trip, job: Job, out: Path, display: Display) -> list[Path]:
-    """Download the stems into the song's folder in ``out``; it never holds another job's."""
+    """Download the stems, then the zip, into the song's folder in ``out``; it never holds another
+    job's. Tells how good they are, where that was measured.
+    """
     folder = folders.claim(trip.song.path, trip.song.digest, job, out)
-    total = sum(stem.bytes for stem in job.stems)
+    total = sum(each.bytes for each in job.files)
     with display.bar("Download", total, of_bytes=True) as bar:
         files = download.fetch(api, job, folder, bar.to)
-    stems = counted(len(files), "stem")
-    display.fact("Downloaded", f"{stems}, {terminal.size(total)}, into {named(folder)}/")
+    what = counted(len(job.stems), "stem") + (" and the zip" if job.zip else "")
+    display.fact("Downloaded", f"{what}, {terminal.size(total)}, into {named(folder)}/")
+    if told := quality.told(job):
+        display.fact("Quality", told)
     return files

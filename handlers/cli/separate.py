@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from domain.audio import FORMATS
 from handlers.cli import folders, journey, terminal, upload
 from handlers.cli.answers import Job
 from handlers.cli.client import Api
@@ -30,16 +31,28 @@ _OUT = "stems"
     help="Stems go into a folder of the song's name in here.",
 )
 @click.option("--model", metavar="NAME", help="The model; the API's default unless given.")
-@click.option("--stems", metavar="A,B", help="Only these stems; all of the model unless given.")
-@click.option("--format", "format_", metavar="flac|wav|mp3", help="The stems' format.")
+@click.option("--prompt", metavar="WORDS", help="What to take out, for models that look for words.")
+@click.option(
+    "--stems",
+    metavar="A,B",
+    help="Only these; all of the model unless given. no_A is the song without A.",
+)
+@click.option("--format", "format_", metavar=f"[{'|'.join(FORMATS)}]", help="The stems' format.")
+@click.option("--bundle", is_flag=True, help="A zip of all stems as well.")
+@click.option(
+    "--no-reuse", is_flag=True, help="Separate (and pay) even where the same stems exist."
+)
 @api_options
 @json_option
 def command(
     file: Path,
     out: Path,
     model: str | None,
+    prompt: str | None,
     stems: str | None,
     format_: str | None,
+    bundle: bool,
+    no_reuse: bool,
     api: str | None,
     email: str,
     data: Path,
@@ -54,7 +67,8 @@ def command(
     from infra.local.signals import StopSignals
 
     names = [name.strip() for name in (stems or "").split(",")]
-    wish = Wish(model, tuple(filter(None, names)), format_)
+    only = tuple(filter(None, names))
+    wish = Wish(model, only, format_, prompt, bundle=bundle, reuse=not no_reuse)
     display = terminal.display(as_json)
     upload.check_path(file)
     folders.check(file, out)
@@ -83,9 +97,13 @@ def _travel(client: Api, trip: Trip, wish: Wish, display: Display) -> Job:
 
 def _again(file: Path, out: Path, wish: Wish, reached: dict[str, object]) -> str:
     song = f"./{file}" if str(file).startswith("-") else str(file)
-    wished = {"model": wish.model, "stems": ",".join(wish.stems), "format": wish.format}
+    wished = {
+        "model": wish.model, "prompt": wish.prompt, "stems": ",".join(wish.stems),
+        "format": wish.format,
+    }  # fmt: skip
+    flags = [*(["--bundle"] if wish.bundle else []), *([] if wish.reuse else ["--no-reuse"])]
     where = {"out": None if str(out) == _OUT else out}
-    return command_line("separate", song, **where, **wished, **reached)
+    return command_line("separate", song, *flags, **where, **wished, **reached)
 
 
 def _how_to_go_on(trip: Trip, again: str, reached: dict[str, object]) -> str:
@@ -103,13 +121,24 @@ def _known(trip: Trip) -> dict[str, str]:
 
 
 def _document(job: Job, files: list[Path]) -> dict[str, Any]:
+    stems, zipped = files[: len(job.stems)], files[len(job.stems) :]
     return {
         "job_id": job.job_id,
         "status": job.status,
+        "price": job.price,
+        "reused_from": job.reused_from,
         "gain_db": job.gain_db,
+        "residual_db": job.quality.residual_db if job.quality else None,
         "stages": job.stages,
         "stems": [
-            {"name": stem.name, "file": plain(file), "bytes": stem.bytes}
-            for stem, file in zip(job.stems, files, strict=True)
+            {
+                "name": stem.name,
+                "file": plain(file),
+                "bytes": stem.bytes,
+                "over_full_scale": stem.over_full_scale,
+                "silence": stem.silence,
+            }
+            for stem, file in zip(job.stems, stems, strict=True)
         ],
+        "zip": plain(zipped[0]) if zipped else None,
     }

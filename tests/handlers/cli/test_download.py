@@ -9,7 +9,7 @@ import pytest
 from domain import filenames
 from domain.errors import SplitSoundError
 from handlers.cli import download, folders
-from handlers.cli.answers import Job, StemLink
+from handlers.cli.answers import Job, StemLink, ZipLink
 from handlers.cli.client import Api
 
 BODY = b"stem" * 1000
@@ -52,6 +52,14 @@ def storage(monkeypatch: pytest.MonkeyPatch) -> Storage:
 @pytest.fixture
 def api(storage: Storage) -> Api:
     return Api("http://api.test", "a@b.c", transport=httpx.MockTransport(storage))
+
+
+def test_the_zip_comes_last(api: Api, storage: Storage, tmp_path: Path) -> None:
+    job = storage.job()
+    job.zip = ZipLink("http://storage.test/zip", "song - stems.zip", len(BODY))
+    files = download.fetch(api, job, tmp_path, lambda _: None)
+    assert [file.name for file in files] == ["song - vocals.flac", "song - stems.zip"]
+    assert storage.urls == ["/first", "/zip"]
 
 
 def test_a_stem_arrives_under_its_name(api: Api, storage: Storage, tmp_path: Path) -> None:

@@ -31,6 +31,18 @@ def test_only_the_same_song_taken_apart_the_same_way_finds_its_folder(tmp_path: 
         assert claimed == ["song", "song (2)", "song (3)", "song (4)"]
 
 
+def test_files_of_the_same_names_are_told_apart(tmp_path: Path) -> None:
+    def made(format_: str, prompt: str | None = None) -> Job:
+        whole = job("wav")
+        whole.format, whole.prompt = format_, prompt
+        return whole
+
+    wishes = [made("wav"), made("wav16"), made("wav32f"), made("wav", "a dog"), job("wav")]
+    for _ in range(2):
+        claimed = [claim(tmp_path, "a", wish) for wish in wishes]
+        assert claimed == ["song", "song (2)", "song (3)", "song (4)", "song"]
+
+
 def test_what_a_person_put_there_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "song").mkdir()
     (tmp_path / "song" / "notes").touch()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from handlers.cli import journey, terminal, upload
+from domain.errors import Invalid
+from handlers.cli import journey, quality, terminal, upload
+from handlers.cli.answers import Job, Quality, StemLink
 from handlers.cli.client import Api
 from handlers.cli.journey import Trip, Wish
-from handlers.cli.outcome import BadInput
+from handlers.cli.tables import GLUE
+from handlers.cli.terminal import Display
 
 BODY = b"song" * 100
 FIXED = {
@@ -20,11 +24,15 @@ FIXED = {
         "models": [
             {"name": "two", "stems": ["vocals", "rest"]},
             {"name": "four", "stems": ["vocals", "drums"]},
+            {
+                "name": "words", "stems": ["target", "residual"], "takes_prompt": True,
+                "outputs": ["target", "residual", "no_target", "no_residual"],
+            },
         ],
         "default_model": "two",
         "formats": [{"name": "flac"}, {"name": "mp3"}],
     },
-}
+}  # fmt: skip
 
 
 class Cloud:
@@ -34,6 +42,8 @@ class Cloud:
         self.lost = lost
         self.assets: dict[str, str] = {}
         self.jobs: dict[str, str] = {}
+        self.asked: dict[str, Any] = {}
+        self.reused_from: str | None = None
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path, key = request.url.path, request.headers.get("Idempotency-Key", "")
@@ -41,7 +51,7 @@ class Cloud:
         answer = FIXED.get(path) or self._answer(path, key, asked)
         return httpx.Response(200, headers={"ETag": '"1"'}, json=answer)
 
-    def _answer(self, path: str, key: str, asked: dict[str, str]) -> object:
+    def _answer(self, path: str, key: str, asked: dict[str, Any]) -> object:
         match path.split("/")[1:]:
             case ["v1", "uploads"]:
                 if key in self.assets:
@@ -57,22 +67,27 @@ class Cloud:
                 audio = {"samples": 44100, "rate": 44100, "channels": 2, "seconds": 1.0}
                 return {"asset_id": asset, "status": "ready", "audio": audio}
             case ["v1", "quotes"]:
-                return {"seconds": 1.0, "price": 1, "available": 600}
+                price = {"price": 0, "reused_from": self.reused_from}
+                again = price if self.reused_from else {"price": 1}
+                return {"seconds": 1.0, "available": 600, **again}
             case ["v1", "jobs"]:
-                self.jobs[key] = asset = asked["asset_id"]
+                self.jobs[key], self.asked = (asset := asked["asset_id"]), asked
                 if asset not in self.lost:
-                    return {"job_id": f"job_{asset}", "status": "completed"}
+                    given = {"reused_from": self.reused_from}
+                    return {"job_id": f"job_{asset}", "status": "completed", **given}
                 failure = {"code": "source_missing", "stage": "download"}
                 return {"job_id": f"job_{asset}", "status": "failed", "failure": failure}
         return {}
 
 
-def separate(cloud: Cloud, path: Path) -> Trip:
+def separate(
+    cloud: Cloud, path: Path, wish: Wish | None = None, display: Display | None = None
+) -> Trip:
     api = Api("http://api.test", "a@b.c", transport=httpx.MockTransport(cloud))
     trip = Trip(upload.read_song(path))
-    display = terminal.display(as_json=True)
+    display = display or terminal.display(as_json=True)
     journey.bring(api, trip, display)
-    journey.request(api, trip, Wish(), display)
+    journey.request(api, trip, wish or Wish(), display)
     return trip
 
 
@@ -110,17 +125,77 @@ def test_a_song_that_is_there_is_uploaded_once(song: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("wish", "words"),
     [
-        (Wish(model="three"), "no model 'three'; there are: two, four"),
+        (Wish(model="three"), "no model 'three'; there are: two, four, words"),
         (Wish(format="ogg"), "no format 'ogg'; there are: flac, mp3"),
         (Wish(stems=("vocals", "drums")), "two makes no stem 'drums' .* --model four has it"),
         (Wish("four", ("rest",)), "four makes no stem 'rest' .* --model two has it"),
         (Wish(stems=("kazoo",)), "no model has it"),
+        (Wish("words"), "words needs a prompt"),
+        (Wish("two", prompt="a dog"), "two takes no prompt"),
+        (Wish(stems=("vocals",), prompt="a dog"), "words makes no stem 'vocals' .* has it"),
     ],
 )
 def test_a_wish_that_cannot_be_granted_is_refused_before_anything_is_sent(
     wish: Wish, words: str
 ) -> None:
     api = Api("http://api.test", "a@b.c", transport=httpx.MockTransport(Cloud()))
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(Invalid, match=words):
         journey.check(api, wish)
     journey.check(api, Wish("four", ("drums",), "mp3"))
+    journey.check(api, Wish(stems=("no_target",), prompt="a dog", bundle=True))
+
+
+def test_every_wish_is_said_and_has_a_job_of_its_own(
+    song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = through(Cloud(), monkeypatch)
+    wish = Wish("words", ("target",), "mp3", "a dog", bundle=True, reuse=False)
+    for each in (Wish(), wish, Wish("words", prompt="a cat"), wish):
+        separate(cloud, song, each)
+    assert len(cloud.jobs) == 3
+    assert cloud.asked == {
+        "asset_id": "ast_1", "model": "words", "stems": ["target"], "format": "mp3",
+        "prompt": "a dog", "bundle": True, "reuse": False,
+    }  # fmt: skip
+
+
+def test_stems_that_exist_are_said_to_cost_nothing(
+    song: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud = through(Cloud(), monkeypatch)
+    cloud.reused_from = "job_first"
+    separate(cloud, song, display=terminal.display(as_json=False))
+    told = capsys.readouterr().out
+    assert "0 credits for 1.0 s, since these stems exist (600 available)" in told
+    assert "job_ast_1 (given again for nothing: job_first made these stems)" in told
+
+
+def measured(*stems: tuple[str, int, float], **job: Any) -> Job:
+    links = [
+        StemLink(name, "u", f"{name}.flac", 1, over_full_scale=over, silence=silence)
+        for name, over, silence in stems
+    ]
+    return Job("job_1", "completed", stems=links, **job)
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        (Job("job_1", "completed"), ""),
+        (
+            measured(("a", 0, 0.1), ("b", 0, 0.2), quality=Quality(-121.4)),
+            "the stems add up to the song (residual -121 dB); nothing clips; no stem is silent",
+        ),
+        (
+            measured(("a", 3, 1.0), ("b", 1, 0), quality=Quality(-12.0), gain_db=-1.25),
+            "the stems leave a residual of -12 dB; 4 samples over full scale in a, b, so all stems "
+            "are 1.2 dB quieter and nothing clips; silent: a",
+        ),
+        (
+            measured(("a", 1, 0), quality=Quality(), gain_db=0.0),
+            "1 sample over full scale in a, kept as they are; no stem is silent",
+        ),
+    ],
+)
+def test_the_quality_in_a_line(job: Job, words: str) -> None:
+    assert quality.told(job).replace(GLUE, " ") == words
