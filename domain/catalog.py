@@ -6,12 +6,22 @@ a quote, a job and ``GET /v1/capabilities`` can never disagree.
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from msgspec import Struct
 
 from domain.errors import Invalid, UnknownModel, UnknownStem
 from domain.stems import outputs
+
+# Words that leave a prompt's meaning as it is. Nobody in particular: models that know a list of
+# words cannot tell people apart.
+_BESIDE = frozenset(
+    {
+        "a", "an", "the", "all", "any", "only", "just", "of", "is", "are", "human", "humans",
+        "person", "persons", "people", "someone", "somebody", "word", "words", "over", "s",
+    }
+)  # fmt: skip
 
 
 class Model(Struct, frozen=True):
@@ -21,9 +31,9 @@ class Model(Struct, frozen=True):
     one takes the remainder. credits_per_second: a decimal as text ("1", "1.5"), exact, relative
     to the standard model's 1. approximate: made by signal processing, without a trained network.
     takes_prompt: needs words that name the target; its stems are ``target`` and ``residual``.
-    prompts: the only words that it understands; any where empty. gpu: meant for workers with a
-    GPU. hosted: runs at a provider. version: of the weights; stems of another version are not the
-    same stems.
+    prompts: the words that it understands, the plainest first; any where empty. gpu: meant for
+    workers with a GPU. hosted: runs at a provider. version: of the weights; stems of another
+    version are not the same stems.
     """
 
     name: str
@@ -40,8 +50,12 @@ class Model(Struct, frozen=True):
     prompts: tuple[str, ...] = ()
 
     def understands(self, prompt: str) -> bool:
-        """Whether it can look for that; articles, case and punctuation do not matter."""
-        return self.takes_prompt and (not self.prompts or _words(prompt) in self.prompts)
+        """Whether it can look for that: one of its words, alone or among words that name nobody."""
+        words = re.findall(r"[^\W_]+", prompt.casefold())
+        if not self.takes_prompt or not words:
+            return False
+        known = not set(words).isdisjoint(self.prompts)
+        return not self.prompts or (known and set(words) <= _BESIDE.union(self.prompts))
 
 
 class Limits(Struct, frozen=True):
@@ -106,11 +120,6 @@ class Catalog(Struct, frozen=True):
         """Credits for that much audio: started seconds times the model's multiplier."""
         per_second = Fraction(self.model(model).credits_per_second)
         return -(-(per_second * samples) // rate)
-
-
-def _words(prompt: str) -> str:
-    plain = "".join(c if c.isalnum() else " " for c in prompt.casefold())
-    return " ".join(w for w in plain.split() if w not in ("a", "an", "the"))
 
 
 def _not_understood(model: Model) -> str:

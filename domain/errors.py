@@ -330,5 +330,6 @@ class ModelError(JobError):
 
     ``model_unavailable`` (weights missing or not genuine), ``model_out_of_memory``,
     ``model_failed`` (not a number, a crash), ``provider_unavailable``, ``provider_timeout``,
-    ``provider_refused`` (the hosted model says no to this input), ``provider_failed``.
+    ``provider_refused`` (the hosted model says no to this input), ``provider_failed``,
+    ``prompt_not_understood``.
     """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from domain.catalog import Model
-from domain.errors import UnknownModel
+from domain.errors import Invalid, UnknownModel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,10 +70,15 @@ class Source(Struct, frozen=True):
 
 
 class Separators:
-    """Sources by name. Safe to use from several threads."""
+    """Sources by name. Safe to use from several threads. Raises Invalid for a name twice."""
 
     def __init__(self, sources: Iterable[Source]) -> None:
-        self._sources = {source.model.name: source for source in sources}
+        self._sources: dict[str, Source] = {}
+        for source in sources:
+            name = source.model.name
+            if name in self._sources:
+                raise Invalid(f"Two models are called {name!r}; give one of them another name.")
+            self._sources[name] = source
         self._loaded: dict[str, Separator] = {}
         self._loading = Lock()
 

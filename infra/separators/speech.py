@@ -10,7 +10,6 @@ gain for both channels, taken from the mid, was worse than left and right everyw
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,12 @@ if TYPE_CHECKING:
     from infra.separators import Request
     from infra.separators.speech_run import SpeechRun
 
+_WORDS = (
+    "speech", "voice", "talking", "dialogue", "speeches", "voices", "talk", "talks", "speak",
+    "speaking", "speaker", "speakers", "spoken", "dialogues", "dialog", "dialogs", "narration",
+    "narrations", "narrator", "narrators", "conversation", "conversations", "voiceover",
+    "voiceovers",
+)  # fmt: skip
 DEEPFILTERNET_SPEECH = Model(
     name="deepfilternet-speech",
     title="Speech by DeepFilterNet",
@@ -32,35 +37,14 @@ DEEPFILTERNET_SPEECH = Model(
     ),
     takes_prompt=True,
     version="deepfilternet3",
+    prompts=_WORDS,
 )
 RATE = 48_000
-
-_TARGETS = frozenset(
-    {
-        "speech", "speeches", "voice", "voices", "talk", "talks", "talking", "speak", "speaking",
-        "speaker", "speakers", "spoken", "dialogue", "dialogues", "dialog", "dialogs",
-        "narration", "narrations", "narrator", "narrators", "conversation", "conversations",
-        "voiceover", "voiceovers",
-    }
-)  # fmt: skip
-# Words that leave the meaning as it is. Nobody in particular: the model cannot tell people apart.
-_BESIDE = frozenset(
-    {
-        "a", "an", "the", "all", "any", "only", "just", "of", "is", "are", "human", "humans",
-        "person", "persons", "people", "someone", "somebody", "word", "words", "over", "s",
-    }
-)  # fmt: skip
-
-
-def understands(prompt: str | None) -> bool:
-    """Whether the prompt asks for speech: cheap and pure, to be asked before money moves."""
-    words = re.findall(r"[^\W_]+", (prompt or "").casefold())
-    return all(w in _TARGETS or w in _BESIDE for w in words) and not _TARGETS.isdisjoint(words)
 
 
 def check_prompt(prompt: str | None) -> None:
     """Raises ModelError ``prompt_not_understood``, naming words that are understood."""
-    if not understands(prompt):
+    if not DEEPFILTERNET_SPEECH.understands(prompt or ""):
         asked = f"The prompt {prompt!r} is not understood" if prompt else "There is no prompt"
         raise ModelError(
             "prompt_not_understood",

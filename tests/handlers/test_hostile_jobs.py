@@ -55,7 +55,7 @@ class Halves:
         return self
 
     def push(self, mix: Block) -> Block:
-        return mix[None] / 2
+        return mix[None] * np.float32(0.5)
 
     def finish(self) -> Block:
         return np.zeros((1, 2, 0), np.float32)

