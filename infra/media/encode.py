@@ -32,7 +32,8 @@ class Encoder:
     gapless header (MP3), the edit list (AAC) or the granule positions (Opus); Opus, and the
     preview of a song at a rate that MP3 lacks, give the samples at their own rate, rounded up.
 
-    timeout: seconds that we wait for ffmpeg, time between the calls aside.
+    timeout: seconds that we wait for ffmpeg, time between the calls aside. ffmpeg dies with the
+    thread that entered the context.
     Raises KeyError for a format that is neither in ``domain.audio.FORMATS`` nor ``PREVIEW``.
     Its methods raise MediaError ``ffmpeg_timeout`` or ``ffmpeg_failed``, StorageFull, Cancelled.
     """

@@ -18,7 +18,7 @@ from domain.audio import FORMATS, Audio, Cancelled
 from domain.errors import MediaError, Unavailable
 from infra import media
 from infra.media import process
-from tests.infra.media_files import float_wav, noise, tone
+from tests.infra.media_files import ffmpeg, float_wav, noise, refused, tone
 
 
 def test_time_limit_and_cancellation(tmp_path: Path) -> None:
@@ -52,6 +52,39 @@ def test_a_hung_child_is_killed_within_its_limit() -> None:
     assert time.monotonic() - started < 2
     assert len(polls) >= 4
     assert not children()
+
+
+def test_a_child_that_stalls_is_killed_long_before_a_long_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process, "STALL_SECONDS", 0.5)
+    started = time.monotonic()
+    with (
+        process.Child(["/bin/sleep", "60"], timeout=3600, stdout=True) as child,
+        pytest.raises(MediaError, match="longer than its time limit"),
+    ):
+        child.read(bytearray(1))
+    assert time.monotonic() - started < 2
+
+
+def test_processor_time_is_limited_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end is a time limit's, not that of a decoder that somebody stopped."""
+    written = process.arguments
+    endless = ("-stream_loop", "-1")
+    monkeypatch.setattr(process, "arguments", lambda s: [written(s)[0], *endless, *written(s)[1:]])
+    monkeypatch.setattr(sys.modules["infra.media.decode"], "cpu_limit", lambda _: 1)
+    with pytest.raises(MediaError) as caught:
+        media.measure(tone(tmp_path / "a.wav"), max_seconds=10**9, timeout=60)
+    assert caught.value.code == "ffmpeg_timeout"
+
+
+def test_the_head_and_the_end_of_the_log_are_kept() -> None:
+    code = "import sys; [sys.stderr.write(f'{n}\\n') for n in range(200_000)]"
+    with process.Child([sys.executable, "-c", code], timeout=30) as child:
+        log = child.end().log
+    assert log.startswith("0\n1\n")
+    assert log.endswith("\n199999\n")
+    assert len(log) <= process.LOG_BYTES
 
 
 def test_a_busy_consumer_is_not_ffmpegs_fault(tmp_path: Path) -> None:
@@ -153,6 +186,13 @@ def test_a_stopped_decoder_measures_nothing(
 
     with pytest.raises(Unavailable):
         media.measure(source, max_seconds=600, timeout=30, cancelled=stop_it)
+
+
+def test_a_decoder_that_answers_255_by_itself_was_not_stopped(tmp_path: Path) -> None:
+    """ASF's demuxer does so for a header that is cut off; trying again would never end."""
+    ffmpeg("-i", tone(tmp_path / "a.wav"), "-c:a", "wmav2", tmp_path / "a.wma")
+    (tmp_path / "b.wma").write_bytes((tmp_path / "a.wma").read_bytes()[:200])
+    assert refused(tmp_path / "b.wma").code == "media_unreadable"
 
 
 def running_on(source: Path) -> list[int]:
