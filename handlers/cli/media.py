@@ -64,8 +64,8 @@ def strays(delete: bool, older_than: int, as_json: bool, data: Path) -> int:
 
     parts = application(data)
     display = terminal.display(as_json)
-    with display.bar("Compare", 0, unit="objects") as bar:
-        comparing = Comparing(parts.store, media_bucket(parts), parts.clock.now, bar.to)
+    with display.waiting("Compare", "the whole bucket with all histories"):
+        comparing = Comparing(parts.store, media_bucket(parts), parts.clock.now)
         found = comparing.run(older_than if delete else None)
     if as_json:
         terminal.emit(found)

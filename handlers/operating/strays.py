@@ -63,17 +63,10 @@ class Compared(Struct):
 
 
 class Comparing:
-    """store: the event store. now: epoch ms. progress: hears how many objects were looked at."""
+    """store: the event store. now: epoch ms."""
 
-    def __init__(
-        self,
-        store: Any,
-        bucket: MediaBucket,
-        now: Callable[[], int],
-        progress: Callable[[int], None] = lambda _: None,
-    ) -> None:
-        self._store, self._bucket = store, bucket
-        self._now, self._progress = now, progress
+    def __init__(self, store: Any, bucket: MediaBucket, now: Callable[[], int]) -> None:
+        self._store, self._bucket, self._now = store, bucket, now
         self._done = Compared()
 
     def run(self, older: int | None = None) -> Compared:
@@ -99,7 +92,6 @@ class Comparing:
             else:
                 self._done.objects += 1
                 self._done.bytes += each.size
-            self._progress(self._done.objects)
             yield each
 
     def _compare(self, stream: str, found: list[Lying]) -> None:
