@@ -39,7 +39,7 @@ _SETTLED_SECONDS = 300.0
     default=1,
     show_default=True,
     metavar="N",
-    help="Worker processes; each separates one song at a time.",
+    help="Worker processes; each separates one song per lane at a time.",
 )
 def command(data: Path, port: int | None, workers: int) -> int:
     """Start the local stack and keep it running until Ctrl-C.

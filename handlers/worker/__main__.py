@@ -80,7 +80,7 @@ class Worker:
 
     def _handler(self, lane: str) -> Handler:
         parts = (self._application, self.name, self.workplace, self._log)
-        return Probe(*parts) if lane == "probe" else Separation(*parts, lane)
+        return Probe(*parts) if lane == "probe" else Separation(*parts, lane, self.metrics)
 
     def _state(self) -> WorkerPulse:
         ended = self._consumer.draining
