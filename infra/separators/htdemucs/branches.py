@@ -70,8 +70,10 @@ class Residual:
         if x.shape[2] > d:
             h[..., d:] += taps[0][..., :-d]
             h[..., :-d] += taps[2][..., d:]
-        variance, mean = torch.var_mean(h, (0, 2), correction=0, keepdim=True)
-        gain = self._gain * torch.rsqrt(variance + self._eps)
+        # Two sums each: var_mean over two dimensions takes fifteen times as long.
+        mean = h.mean(2, keepdim=True).mean(0, keepdim=True)
+        variance = h.square().mean(2, keepdim=True).mean(0, keepdim=True) - mean * mean
+        gain = self._gain * torch.rsqrt(variance.clamp_(0) + self._eps)
         torch.addcmul(self._offset - mean * gain, h, gain, out=h)
         torch.ops.aten.gelu_(h)
         return h
@@ -85,7 +87,7 @@ class Residual:
         known = torch.cat((mean, mean.new_ones(len(mean), 1)), 1)
         between = (known @ self._spread.T).square().mean(1)
         variance = (covariance.flatten(1) @ self._square)[:, 0] + between
-        return torch.rsqrt(variance + self._wide_eps), (known @ self._mean)[:, 0]
+        return torch.rsqrt(variance.clamp_(0) + self._wide_eps), (known @ self._mean)[:, 0]
 
 
 class Encoder:
@@ -108,7 +110,8 @@ class Encoder:
             columns = (x.shape[2] - 4) // self._stride
         out = x.new_empty(channels, x.shape[1] // (4 if self._freq else 1), columns)
         for start, end in _slices(out.shape[1], 2 * channels * columns):
-            y = _room_for_bias(torch.ops.aten.gelu_(self._convolved(x, start, end)))
+            y = _with_ones(channels, end - start, columns)
+            torch.ops.aten.gelu.out(self._convolved(x, start, end), out=y[:-1])
             for residual in self._residuals:
                 residual.add_to(y[:-1])
             wide = (self._rewrite @ y.view(channels + 1, -1)).view(2 * channels, -1, columns)
@@ -156,7 +159,7 @@ class Decoder:
         return self._by_rows(x, skip) if self._freq else self._whole(x, skip, columns)
 
     def _whole(self, x: Tensor, skip: Tensor, columns: int) -> Tensor:
-        y = self._rewritten((x + skip)[None], (0, 1))
+        y = functional.glu(self._rewritten(x + skip), 0)
         for residual in self._residuals:
             residual.add_to(y)
         z = functional.conv_transpose1d(y.view(1, len(y), -1), self._weight, self._bias, 4)
@@ -169,7 +172,9 @@ class Decoder:
         out = x.new_empty(wanted, rows + 1, 4, columns)
         out[:, 0] = self._bias[:, None, None]
         for start, end in _slices(rows, 2 * channels * columns):
-            y = _room_for_bias(self._rewritten(_summed(x, skip, start, end)[None], (0, 1)))
+            y = _with_ones(channels, end - start, columns)
+            wide = self._rewritten(_summed(x, skip, start, end))
+            torch.ops.aten.glu.out(wide, 0, out=y[:-1])
             for residual in self._residuals:
                 residual.add_to(y[:-1])
             flat, shape = y.view(channels + 1, -1), (4, wanted, end - start, columns)
@@ -182,10 +187,8 @@ class Decoder:
             torch.ops.aten.gelu_(out[:, rows])
         return out.view(wanted, 4 * (rows + 1), columns)[:, 2:-2]
 
-    def _rewritten(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
-        return functional.glu(
-            functional.conv2d(x, self._rewrite, self._rewrite_bias, padding=padding), 1
-        )[0]
+    def _rewritten(self, x: Tensor) -> Tensor:
+        return functional.conv2d(x[None], self._rewrite, self._rewrite_bias, padding=(0, 1))[0]
 
 
 def _summed(x: Tensor, skip: Tensor, start: int, end: int) -> Tensor:
@@ -205,8 +208,8 @@ def _with_bias(weight: Tensor, bias: Tensor) -> Tensor:
     return torch.cat((weight, bias[:, None]), 1).contiguous()
 
 
-def _room_for_bias(x: Tensor) -> Tensor:
-    """``x`` with a channel of ones, which a matrix product multiplies by the bias."""
-    out = x.new_empty(len(x) + 1, *x.shape[1:])
-    out[:-1], out[-1] = x, 1
+def _with_ones(channels: int, rows: int, columns: int) -> Tensor:
+    """Room for a tensor and, after it, a channel of ones, which meets the bias in a product."""
+    out = torch.empty(channels + 1, rows, columns)
+    out[channels] = 1
     return out

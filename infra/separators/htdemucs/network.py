@@ -122,7 +122,8 @@ class Network:
         squares add up to 1.5, so there is no envelope to compute and divide by.
         """
         channels, frames = len(x) // 2, x.shape[2]
-        parts = x.new_zeros(channels, frames, self._fft // 2 + 1, 2)
+        parts = x.new_empty(channels, frames, self._fft // 2 + 1, 2)
+        parts[:, :, -1] = 0
         parts[:, :, :-1] = x.view(channels, 2, -1, frames).permute(0, 3, 2, 1)
         cut = torch.fft.irfft(torch.view_as_complex(parts))
         cut *= self._window * (math.sqrt(self._fft) / 1.5)

@@ -200,6 +200,23 @@ def test_silence_stays_silence(four: tuple[Any, Separator]) -> None:
         assert not stem.any()
 
 
+@pytest.mark.parametrize("what", ["tone", "gap", "clicks", "loud"])
+def test_sound_that_is_hard_on_the_norms(four: tuple[Any, Separator], what: str) -> None:
+    model, separator = four
+    mix = song(60_000)
+    if what == "tone":
+        mix[:] = np.sin(np.arange(60_000) * 0.05)
+    elif what == "gap":
+        mix[:, 10_000:45_000] = 0
+    elif what == "clicks":
+        mix[:] = np.arange(60_000) % 9_000 == 0
+    else:
+        mix *= 100
+    got, wanted = separated(separator, mix), by_demucs(model, mix)
+    for stem in ("vocals", "drums", "bass"):
+        assert distance(got[stem], wanted[stem]) < -100
+
+
 def test_sound_without_a_mono_mix_is_separated(four: tuple[Any, Separator]) -> None:
     side = song(40_000, 1)
     mix = np.concatenate([side, -side])
