@@ -125,4 +125,6 @@ class Catalog(Struct, frozen=True):
 def _not_understood(model: Model) -> str:
     if not model.takes_prompt:
         return f"{model.name} takes no prompt; leave it out, or leave the model out."
+    if not model.prompts:
+        return f"{model.name} needs words in its prompt: what to take out."
     return f"{model.name} only understands {', '.join(model.prompts)}."
