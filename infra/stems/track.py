@@ -97,12 +97,14 @@ class Track:
         if not self._is_file(gain):
             formats[file] = self._format
         self._encode(formats, gain, cancelled)
+        samples = self._counted(file if file in formats else self._path, cancelled)
+        # Only now, because a delivery that was interrupted is made again from the master.
         if file in formats:
             self._path.unlink()
         else:
             self._path.rename(file)
         return Delivered(
-            self.name, file, preview, waveform, self._counted(file, cancelled),
+            self.name, file, preview, waveform, samples,
             self._levels.peak, self._levels.over, self._levels.silence,
         )  # fmt: skip
 
