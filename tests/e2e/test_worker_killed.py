@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from domain.job import STAGES
-from infra.local.stack import LocalStack
+from infra.local.stack import LocalStack, adopted
 from tests.e2e.browser import Browser
 from tests.e2e.conftest import IMPATIENT
+from tests.e2e.killing import Nursery
+from tests.e2e.surviving import WISHES, Scene, check, seed, storm, write_song
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +79,14 @@ def wait_for(marker: Path) -> None:
     while not marker.exists():
         assert time.monotonic() < give_up, "the worker never came to that point"
         time.sleep(0.05)
+
+
+def test_a_dozen_more_at_random_moments(idle_stack: LocalStack, tmp_path: Path) -> None:
+    with adopted(idle_stack.environment):
+        song = write_song(tmp_path / "loud.wav", 0.9)
+        scene = Scene(idle_stack, [song], WISHES[:1])
+        with Nursery(idle_stack, tmp_path) as warm:
+            scene.rehearse(warm)
+            killing = storm(scene, warm, workers=3, kills=12, seed=seed())
+        check(scene, tmp_path)
+    assert len(killing.hit) >= 4
