@@ -12,9 +12,19 @@ from pathlib import Path
 import httpx
 import pytest
 
-from commands import CompleteUpload, InitializeUpload, SignUp, execute
+from commands import (
+    CompleteUpload,
+    InitializeUpload,
+    RecordProbe,
+    RequestSeparation,
+    SignUp,
+    execute,
+)
 from domain.asset import ASSET
+from domain.audio import Audio
 from domain.commit import Meta
+from domain.job import JOB
+from infra import demo_song
 from infra.bootstrap import Application
 from infra.local.ports import free_port
 from infra.operations import WorkerPulse
@@ -24,6 +34,8 @@ from tests.conftest import Cloud
 from tests.handlers.test_spot import Metadata, metadata
 
 __all__ = ["metadata"]
+
+SECONDS = 20
 
 Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -86,6 +98,45 @@ def test_it_serves_its_lanes_shows_itself_and_ends_at_sigterm(
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
     assert pulse(application, lambda p: not p.lanes).process == alive.process
+
+
+def requested(application: Application, song: Path) -> None:
+    """A queued job on a song that stands in storage, and its message."""
+    context, bucket = application.context, application.settings.media_bucket
+    size = song.stat().st_size
+    application.client("s3").put_object(Bucket=bucket, Key="song", Body=song.read_bytes())
+    for number, command in enumerate((
+        SignUp("usr", "development", "ann@example.com"),
+        InitializeUpload("usr", "ast", "a.wav", "audio/wav", size, 8 << 20, "song", "up"),
+        CompleteUpload("usr", "ast", size, "etag"),
+        RecordProbe("ast", Audio(SECONDS * 44_100, 44_100, 2), "wav", "pcm_s16le"),
+        RequestSeparation("usr", "job", "ast", "spleeter-2stems", "flac"),
+    )):  # fmt: skip
+        execute(context, command, Meta(f"cmd_{number}", "test"))
+    (commit,) = application.store.read("job-job")
+    application.queue("short").send(envelope(ring(commit)))
+
+
+def test_what_cannot_end_in_the_grace_goes_on_elsewhere_at_once(
+    application: Application, start: Start, tmp_path: Path
+) -> None:
+    demo_song.write(tmp_path / "song.wav", SECONDS)
+    requested(application, tmp_path / "song.wav")
+    first = start(lanes="short", drain_seconds="0")
+    give_up = time.monotonic() + 60
+    while (seen := application.operations.progress("job")) is None or seen.stage != "separate":
+        assert time.monotonic() < give_up, seen
+        time.sleep(0.05)
+    first.send_signal(signal.SIGTERM)
+    signalled = time.monotonic()
+    second = start(lanes="short")
+    assert first.wait(20) == 0
+    while (state := application.store.load(JOB, "job-job").state).status != "completed":
+        assert second.poll() is None
+        # The message would be invisible for a minute, had it not been given back.
+        assert time.monotonic() < signalled + 50, state
+        time.sleep(0.1)
+    assert state.attempt == 2
 
 
 def test_it_goes_before_its_instance_does(
