@@ -71,4 +71,4 @@ def without(stem: str) -> str:
 
 def outputs(stems: tuple[str, ...]) -> tuple[str, ...]:
     """Everything that a model with those stems can deliver, its stems first."""
-    return stems + tuple(without(stem) for stem in stems)
+    return tuple(dict.fromkeys((*stems, *(without(stem) for stem in stems))))

@@ -51,7 +51,7 @@ def _commit_to_row(application: Application) -> float:
     begun = time.perf_counter()
     generation = CREDITS_VIEW.generation(application.reading.generations.live("credits"))
     stream = CREDITS_VIEW.aggregate.stream(user)
-    _until(lambda: application.reading.rows.head(generation, stream))
+    until(lambda: application.reading.rows.head(generation, stream))
     return 1000 * (time.perf_counter() - begun)
 
 
@@ -60,24 +60,26 @@ def _accepted_to_claimed(application: Application, api_url: str) -> list[float]:
     with tempfile.TemporaryDirectory() as directory, Api(api_url, "bench@example.com") as api:
         path = Path(directory) / "bench.wav"
         demo_song.write(path, 4.0)
-        asset = _uploaded(api, path)
+        asset = uploaded(api, path)
         for _ in range(JOBS):
             job = api.post("/v1/jobs", {"asset_id": asset}, Job).job_id
             begun = application.clock.now()
             took.append(float(_claimed_at(application, job) - begun))
-            _until(partial(_has_status, api, f"/v1/jobs/{job}", "completed"))
+            until(partial(has_status, api, f"/v1/jobs/{job}", "completed"))
     return took
 
 
-def _uploaded(api: Api, path: Path) -> str:
+def uploaded(api: Api, path: Path) -> str:
+    """The id of the asset, once it is probed."""
     song = upload.read_song(path)
     session = upload.open_session(api, song)
     upload.send(api, song, session, lambda _: None)
-    _until(partial(_has_status, api, f"/v1/library/{session.asset_id}", "ready"))
+    until(partial(has_status, api, f"/v1/library/{session.asset_id}", "ready"))
     return session.asset_id
 
 
-def _has_status(api: Api, path: str, status: str) -> bool:
+def has_status(api: Api, path: str, status: str) -> bool:
+    """Whether the answer at ``path`` has come so far."""
     return bool(api.get(path, dict[str, Any])["status"] == status)
 
 
@@ -88,14 +90,17 @@ def _claimed_at(application: Application, job: str) -> int:
                 return int(commit.t)
         return None
 
-    return _until(claimed)
+    return until(claimed)
 
 
-def _until(ask: Callable[[], T | None]) -> T:
-    give_up = time.monotonic() + PATIENCE_SECONDS
+def until(
+    ask: Callable[[], T | None], patience: float = PATIENCE_SECONDS, every: float = 0.002
+) -> T:
+    """The first answer that is true. Seconds. Raises TimeoutError."""
+    give_up = time.monotonic() + patience
     while time.monotonic() < give_up:
         answer: Any = ask()
         if answer:
             return answer  # type: ignore[no-any-return]
-        time.sleep(0.002)
-    raise TimeoutError("the local stack did not react within a minute")
+        time.sleep(every)
+    raise TimeoutError("the local stack did not react in time")

@@ -48,7 +48,7 @@ def figures(
         (directory / "options.json").write_text(
             json.dumps(RELEASED if options is None else options)
         )
-        _run("weights", directory, 0, "cpu")
+        run("weights", directory, 0, "cpu")
         devices, rows = ["cpu"], []
         for device in devices:
             ours, peer = _both(directory, minutes * 60, device, rounds)
@@ -63,7 +63,7 @@ def _both(directory: Path, seconds: float, device: str, rounds: int) -> tuple[To
     taken: dict[str, list[Took]] = {"ours": [], "peer": []}
     for _ in range(rounds):
         for side, runs in taken.items():
-            runs.append(_run(side, directory, seconds, device))
+            runs.append(run(side, directory, seconds, device))
     ours, peer = (min(runs, key=lambda took: took.seconds) for runs in taken.values())
     return ours, peer
 
@@ -100,7 +100,8 @@ def _difference(directory: Path, device: str) -> Figure:
     return Figure(f"its difference from demucs, {device}", float(decibels), "dB", goal)
 
 
-def _run(what: str, directory: Path, seconds: float, device: str) -> Took:
+def run(what: str, directory: Path, seconds: float, device: str) -> Took:
+    """``weights`` (written into the directory), ``ours`` or ``peer``, in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "handlers.bench.separation_run", what, str(directory),
          str(seconds), device],

@@ -15,28 +15,32 @@ from handlers.bench import Figure
 from handlers.cli.tables import Table
 from handlers.cli.terminal import console
 
-TOPICS = ("domain", "imports", "ledger", "projections", "units", "latency", "memory")
+TOPICS = ("domain", "imports", "ledger", "projections", "units", "latency", "memory", "separation")
 
 
 @click.command("bench")
 @click.argument("topics", nargs=-1, type=click.Choice(TOPICS))
 @click.option("--minutes", default="3,60", help="Lengths for `memory`, in minutes.")
 @click.option(
+    "--song", default=10.0, type=click.FloatRange(min=0.1), help="Length for `separation`, minutes."
+)
+@click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("bench.json"),
     help="Where the figures go as JSON.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def command(topics: tuple[str, ...], minutes: str, out: Path, as_json: bool) -> None:
+def command(topics: tuple[str, ...], minutes: str, song: float, out: Path, as_json: bool) -> None:
     """Measure TOPICS (all of them unless named) and compare with goals and peers.
 
-    `memory` works through an hour of music and takes some minutes. `ledger`, `projections`,
-    `units` and `latency` start a local stack of their own.
+    `memory` works through an hour of music and `separation` twice through ten minutes with a large
+    network; both take a quarter of an hour on two cores. `ledger`, `projections`, `units`,
+    `latency` and `separation` start a local stack of their own.
     """
     measured: dict[str, list[Figure]] = {}
     for topic in topics or TOPICS:
         if not as_json:
             click.echo(f"measuring {topic} ...", err=True)
-        measured[topic] = _measure(topic, tuple(int(m) for m in minutes.split(",")))
+        measured[topic] = _measure(topic, tuple(int(m) for m in minutes.split(",")), song)
     report = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
@@ -50,7 +54,7 @@ def command(topics: tuple[str, ...], minutes: str, out: Path, as_json: bool) -> 
         click.echo(f"Written to {out}.")
 
 
-def _measure(topic: str, minutes: tuple[int, ...]) -> list[Figure]:
+def _measure(topic: str, minutes: tuple[int, ...], song: float) -> list[Figure]:
     if topic == "domain":
         from handlers.bench import domain
 
@@ -63,6 +67,10 @@ def _measure(topic: str, minutes: tuple[int, ...]) -> list[Figure]:
         from handlers.bench import memory
 
         return memory.figures(minutes)
+    if topic == "separation":
+        from handlers.bench import separation
+
+        return separation.figures(song) + _whole_job(song)
     if topic == "ledger":
         from handlers.bench import ledger
 
@@ -73,6 +81,18 @@ def _measure(topic: str, minutes: tuple[int, ...]) -> list[Figure]:
         # The lag first: a heap full of histories would slow down whoever commits.
         return _on_a_stack(topic) + projections.figures()
     return _on_a_stack(topic)
+
+
+def _whole_job(minutes: float) -> list[Figure]:
+    import tempfile
+
+    from handlers.bench import whole_job
+    from infra.local.stack import LocalStack
+
+    with tempfile.TemporaryDirectory() as models, tempfile.TemporaryDirectory() as data:
+        settings = whole_job.settings(Path(models))
+        with LocalStack(Path(data), workers=1, settings=settings) as stack:
+            return whole_job.figures(stack.api_url, min(60 * minutes, whole_job.SECONDS))
 
 
 def _on_a_stack(topic: str) -> list[Figure]:

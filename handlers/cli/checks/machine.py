@@ -51,12 +51,12 @@ def _python() -> str:
 
 
 def _ffmpeg() -> str:
-    from infra.media import binary
+    from infra.media import binary, confinement
 
     program = binary()
     version = _output(program, "-version").splitlines()[0]
     found = re.search(r"ffmpeg version (\S+)", version)
-    told = f"{found[1] if found else version} at {program}"
+    told = f"{found[1] if found else version} at {program}, confined by {confinement()}"
     lacking = sorted(
         (_DEMUXERS - _names(program, "-demuxers")) | (_ENCODERS - _names(program, "-encoders"))
     )
