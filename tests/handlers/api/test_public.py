@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from domain.asset import MIB
+from domain.stems import outputs
 from infra.operations import Pulse
 from infra.operations.pulses import PROJECTOR
 from tests.handlers.api.conftest import ORIGIN, Served, note_projector
@@ -22,7 +23,7 @@ def test_capabilities(anyone: httpx.Client) -> None:
             "name", "title", "stems", "credits_per_second", "approximate", "description",
             "paused", "outputs", "takes_prompt", "prompts", "adds_up", "hosted", "gpu", "version",
         }  # fmt: skip
-        assert model["outputs"] == [*model["stems"], *(f"no_{stem}" for stem in model["stems"])]
+        assert model["outputs"] == list(outputs(tuple(model["stems"])))
     formats = {each["name"]: each for each in offer["formats"]}
     assert list(formats) == ["flac", "wav", "wav16", "wav32f", "mp3", "aac", "opus"]
     assert [name for name in formats if not formats[name]["lossless"]] == ["mp3", "aac", "opus"]
