@@ -21,6 +21,7 @@ from domain.stems import StemFile, StoredStem, preview_key, waveform_key
 from handlers.worker import space
 from handlers.worker.fetching import fetch, size_of
 from handlers.worker.heartbeat import Heartbeat
+from handlers.worker.metrics import Metrics
 from handlers.worker.pipeline import Pipeline
 from handlers.worker.stages import Stages, Watch, until_stopped
 from handlers.worker.workplace import Workplace
@@ -44,8 +45,9 @@ class Making:
         heart: Heartbeat,
         stages: Stages,
         execute: Execute,
+        metrics: Metrics,
     ) -> None:
-        self._app, self._workplace = application, workplace
+        self._app, self._workplace, self._metrics = application, workplace, metrics
         self._heart, self._stages, self._execute = heart, stages, execute
         self._files: dict[str, Path] = {}
         self.loading = 0.0  # seconds that it took to bring the model into memory
@@ -99,6 +101,7 @@ class Making:
         separator = self._app.separators.load(model)
         self.loading = time.monotonic() - begun
         self._app.speeds.note_load(model, self.loading)
+        self._metrics.loaded(model, self.loading)
         return separator
 
     def _progress(self, done: float) -> None:

@@ -135,7 +135,7 @@ class Separation:
 
         audio_seconds = asked.samples / asked.rate
         stages = Stages(heart, audio_seconds, record, self._log)
-        making = Making(self._app, self._workplace, heart, stages, self._execute)
+        making = Making(self._app, self._workplace, heart, stages, self._execute, self._metrics)
         stored, gain_db, bundle = await making.make(state)
         files = tuple(stored[name].file for name in asked.stems)
         await self._execute(CompleteSeparation(heart.job_id, heart.attempt, files, gain_db, bundle))
