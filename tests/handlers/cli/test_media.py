@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 
 from commands import AbortUpload, CancelSeparation, InitializeUpload
-from handlers.operating.strays import Comparing, Stray
+from handlers.operating.strays import Comparing
 from handlers.operating.tidying import media_bucket
 from handlers.sweeper.__main__ import build_tidying
 from handlers.sweeper.tidying import DAY_MS
@@ -17,6 +19,7 @@ from infra.bootstrap import Application
 from infra.objects import original_key
 from tests.handlers.cli.operators import Done, splitsound
 from tests.handlers.lying import USER, Floor
+from tests.world import StillClock
 
 Shell = Callable[..., Done]
 
@@ -126,5 +129,10 @@ def test_every_night_yesterday_s_strays_go(floor: Floor, application: Applicatio
     assert (len(young.strays), young.removed) == (3, 0)
     assert tidying.nightly() is None
     assert application.operations.swept("media") >= now
-    old: list[Stray] = [s for s in young.strays if s.deletable(0)]
-    assert len(old) == 3
+    clock = StillClock(application.clock.now() + DAY_MS + 60_000)
+    context = msgspec.structs.replace(application.context, clock=clock)
+    old = dataclasses.replace(tidying, context=context).nightly()
+    assert old is not None
+    assert (len(old.strays), old.removed) == (3, 3)
+    assert {key for key in floor.keys if "/job_ended/" in key} == set()
+    assert floor.uploads == {floor.key("job_open", 1, "unfinished")}
