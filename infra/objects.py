@@ -8,7 +8,7 @@ a stale worker cannot overwrite finished stems.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from domain.errors import NotFound, PartsMismatch, UploadExpired
 from domain.parts import Part
+from infra import transfers
 from infra.faults import unavailable
 
 # Checksums only where S3 demands them: a presigned part must accept a plain PUT.
@@ -160,22 +161,15 @@ class Objects:
         with translated(self.bucket, key):
             await self._s3.delete_object(Bucket=self.bucket, Key=key)
 
-    async def download(self, key: str, target: Path, moved: Callable[[int], None]) -> None:
-        """Fetch an object into a file. moved: called with the bytes of each chunk.
-
-        Raises NotFound.
-        """
+    async def download(self, key: str, target: Path) -> None:
+        """Fetch an object into a file. Raises NotFound."""
         with translated(self.bucket, key):
-            await self._s3.download_file(self.bucket, key, str(target), Callback=moved)
+            await transfers.download(self._s3, self.bucket, key, target)
 
-    async def upload(
-        self, source: Path, key: str, media_type: str, moved: Callable[[int], None]
-    ) -> None:
-        """Put a file. moved: called with the bytes of each chunk."""
+    async def upload(self, source: Path, key: str, media_type: str) -> None:
+        """Put a file."""
         with translated(self.bucket, key):
-            await self._s3.upload_file(
-                str(source), self.bucket, key, Callback=moved, ExtraArgs={"ContentType": media_type}
-            )
+            await transfers.upload(self._s3, source, self.bucket, key, media_type)
 
     def presign_part(self, key: str, upload_id: str, number: int, size: int) -> str:
         """A URL that takes a plain PUT of one part of exactly ``size`` bytes."""

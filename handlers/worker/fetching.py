@@ -21,7 +21,7 @@ async def size_of(objects: Objects, key: str) -> int:
 async def fetch(objects: Objects, key: str, target: Path, watch: Callable[[], bool]) -> None:
     """Download an original. Raises MediaError ``source_missing``, Unavailable, Cancelled."""
     try:
-        await until_stopped(objects.download(key, target, lambda _: None), watch)
+        await until_stopped(objects.download(key, target), watch)
     except NotFound:
         raise _missing() from None
 

@@ -165,9 +165,7 @@ class Making:
 
     async def _put(self, path: Path, key: str, media_type: str) -> None:
         async def put(watch: Watch) -> None:
-            await until_stopped(
-                self._app.objects.upload(path, key, media_type, lambda _: None), watch
-            )
+            await until_stopped(self._app.objects.upload(path, key, media_type), watch)
 
         await self._stages.quietly("upload", put)
 

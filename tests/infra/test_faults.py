@@ -207,7 +207,7 @@ def test_the_bucket_names_the_folder(
             for call in (
                 objects.check(),
                 objects.create_multipart(key, "audio/flac"),
-                objects.upload(song, key, "audio/flac", lambda _: None),
+                objects.upload(song, key, "audio/flac"),
                 objects.delete(key),
                 objects.parts(key, "x"),
             ):

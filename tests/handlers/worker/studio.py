@@ -26,11 +26,14 @@ LEVEL = 0.2
 class Exchange:
     """A core whose vocals are the song with its channels exchanged, times ``level``.
 
-    pause: seconds of each chunk. Keeps the requests that it was started with.
+    pause: seconds of each chunk; heard: called at each. Keeps the requests that it was started
+    with.
     """
 
-    def __init__(self, level: float = LEVEL, pause: float = 0.0) -> None:
-        self.level, self.pause = level, pause
+    def __init__(
+        self, level: float = LEVEL, pause: float = 0.0, heard: Callable[[], object] = bool
+    ) -> None:
+        self.level, self.pause, self._heard = level, pause, heard
         self.requests: list[Request] = []
 
     def start(self, request: Request, _: Callable[[], bool]) -> Exchange:
@@ -38,6 +41,7 @@ class Exchange:
         return self
 
     def push(self, mix: Block) -> Block:
+        self._heard()
         time.sleep(self.pause)
         return np.float32(self.level) * mix[None, ::-1]
 
@@ -46,10 +50,14 @@ class Exchange:
 
 
 def exchange(
-    level: float = LEVEL, pause: float = 0.0, rate: int = 44_100, model: Model = SPLEETER_2STEMS
+    level: float = LEVEL,
+    pause: float = 0.0,
+    rate: int = 44_100,
+    model: Model = SPLEETER_2STEMS,
+    heard: Callable[[], object] = bool,
 ) -> Streamed:
     """A separator for songs at ``rate``, which it does not resample."""
-    return Streamed(model, Exchange(level, pause), rate)
+    return Streamed(model, Exchange(level, pause, heard), rate)
 
 
 def song(channels: int = 2, n: int = 44_100, rate: int = 44_100, peak: float = 0.79) -> Block:

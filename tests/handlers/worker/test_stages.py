@@ -164,6 +164,11 @@ async def test_a_thread_that_does_not_come_back_is_of_no_use(
         await table.stages.run("separate", lambda _: asyncio.to_thread(time.sleep, 1.5))
 
 
+async def test_a_timeout_of_the_works_own_is_no_stuck_thread(table: Table) -> None:
+    with pytest.raises(TimeoutError, match="a socket"):
+        await table.stages.run("separate", failing(TimeoutError("a socket")))
+
+
 async def test_work_is_stopped_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = []
 
