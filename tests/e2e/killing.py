@@ -27,7 +27,7 @@ POINTS = (
     "claiming", "recording", "storing", "bundling", "completing", "completed", "idle",
 )  # fmt: skip
 KINDS = ("kill", "pair", "freeze", "drain")
-AIM_SECONDS, PAUSE_SECONDS, END_SECONDS = 2.0, 0.8, 30.0
+AIM_SECONDS, PAUSE_SECONDS, END_SECONDS = 1.0, 0.6, 30.0
 
 
 class At(Struct, frozen=True):

