@@ -71,11 +71,15 @@ class Heartbeat:
     def fall_silent(self) -> None:
         """Say that this attempt is over, so that a successor need not wait for silence.
 
-        A beat that is on its way in another thread must not come after it.
+        A beat that is on its way in another thread must not come after it. Raises nothing: what
+        ended the attempt counts, and without a word the successor waits.
         """
         with self._speaking:
             self._silent = True
-            self._say(0)
+            try:
+                self._say(0)
+            except SplitSoundError as error:
+                self._log.warning("end not told", job=self.job_id, error=error.detail)
 
     async def __aenter__(self) -> Heartbeat:
         await asyncio.to_thread(self._report)
@@ -105,6 +109,9 @@ class Heartbeat:
         except SplitSoundError as error:
             # A missed beat is not the end: silence lasts many beats before it counts.
             self._log.warning("beat missed", job=self.job_id, error=error.detail)
+        except Exception:
+            # Else this part would end here unheard, and the job go to another worker.
+            self._log.exception("beat broken", job=self.job_id)
 
     def _extend(self) -> None:
         if self._ours and not self._queue.hide(self._message, self._visibility):

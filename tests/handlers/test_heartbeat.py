@@ -98,3 +98,36 @@ async def test_a_queue_that_does_not_answer_does_not_stop_the_beats(
         await asyncio.sleep(1.5)
         assert beat(application) > before > 0
         assert running.stopped == "lost"  # there is no such job: the look goes on as well
+
+
+class Faulty:
+    """An operational table whose writes fail, the first one aside, while there are faults."""
+
+    def __init__(self) -> None:
+        self.written: list[int] = []
+        self.faults: list[Exception] = [KeyError("unforeseen")]
+        self.calls = 0
+
+    def report(self, _job_id: str, progress: Progress) -> None:
+        self.calls += 1
+        if self.calls > 1 and self.faults:
+            raise self.faults.pop(0)
+        self.written.append(progress.beat)
+
+
+async def test_a_fault_that_nobody_foresaw_does_not_stop_the_beats() -> None:
+    world, table = World(), Faulty()
+    operations: Any = table
+    queue: Any = SimpleNamespace(hide=lambda *_: True)
+    running = Heartbeat(
+        "j", 1, "w", message=Message("m", "", "r", 1), queue=queue, visibility=60,
+        store=world.store, operations=operations, clock=world.clock, log=structlog.get_logger(),
+    )  # fmt: skip
+    async with running:
+        await asyncio.sleep(2.4)
+        assert table.faults == []
+        assert len(table.written) > 1
+        # What ended the attempt must not be replaced by a table that does not answer.
+        table.faults = [Unavailable("The table did not answer.")] * 9
+        await asyncio.to_thread(running.fall_silent)
+    assert 0 not in table.written
