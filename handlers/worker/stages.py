@@ -126,9 +126,13 @@ class Stages:
     async def _once(self, name: str, work: Callable[[Watch], Awaitable[T]], policy: Policy) -> T:
         limit = policy.limit(self._audio_seconds)
         watch = Watch(self._attempt.cancelled, limit)
+        patience = asyncio.timeout(limit + STUCK_SECONDS)
         try:
-            return await asyncio.wait_for(work(watch), limit + STUCK_SECONDS)
+            async with patience:
+                return await work(watch)
         except TimeoutError:
+            if not patience.expired():
+                raise  # the work's own: a socket's, a disk's
             raise Stuck(f"{name} did not stop {STUCK_SECONDS:.0f} s after its time.") from None
         except Cancelled:
             if self._attempt.cancelled() or not watch.expired:
