@@ -97,6 +97,8 @@ class Separators:
             raise UnknownModel(
                 f"No model {name!r}; this deployment has {', '.join(self._sources)}."
             )
+        if found := self._loaded.get(name):
+            return found  # no song waits while another one's model is fetched
         with self._loading:
             if name not in self._loaded:
                 self._loaded[name] = self._sources[name].build()

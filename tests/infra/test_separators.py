@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from itertools import count, repeat
+from threading import Event, Thread
 
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from domain.audio import Cancelled
 from domain.catalog import Model
 from domain.errors import ModelError, UnknownModel
 from infra import demo_song
-from infra.separators import Request, Separator, Separators, spleeter
+from infra.separators import Request, Separator, Separators, Source, spleeter
 from infra.separators.streaming import Streamed
 from tests.metrics import energy_db, sdr
 
@@ -261,3 +263,27 @@ def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unet, "CHECKPOINTS", dict.fromkeys(unet.CHECKPOINTS, "0" * 64))
     with pytest.raises(ModelError, match="not the known one"):
         unet.load_networks(torch.device("cpu"))
+
+
+def test_a_model_in_memory_does_not_wait_for_one_that_is_fetched() -> None:
+    begun, fetched = Event(), Event()
+    there = Streamed(PASSTHROUGH, Passthrough())
+
+    def slow() -> Separator:
+        begun.set()
+        assert fetched.wait(10)
+        return there
+
+    other = replace(PASSTHROUGH, name="slow")
+    models = Separators([Source(PASSTHROUGH, lambda: there), Source(other, slow)])
+    assert models.load("pass") is there
+    loading = Thread(target=models.load, args=("slow",), daemon=True)
+    loading.start()
+    assert begun.wait(5)
+    asking = Thread(target=models.load, args=("pass",), daemon=True)
+    asking.start()
+    asking.join(2)
+    assert not asking.is_alive()
+    fetched.set()
+    loading.join(5)
+    assert models.resident() == ["pass", "slow"]
