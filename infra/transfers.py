@@ -30,15 +30,15 @@ async def download(client: Any, bucket: str, key: str, target: Path) -> None:
     place = {"Bucket": bucket, "Key": key}
     head = await client.head_object(**place)
     size, same = head["ContentLength"], {"IfMatch": head["ETag"]}
-    with target.open("wb") as file:
+    await asyncio.to_thread(target.write_bytes, b"")
 
-        async def fetch(at: int) -> None:
-            upto = min(at + PART_BYTES, size) - 1
-            answer = await client.get_object(**place, **same, Range=f"bytes={at}-{upto}")
-            data = await _read(answer["Body"])
-            await asyncio.to_thread(os.pwrite, file.fileno(), data, at)
+    async def fetch(at: int) -> None:
+        upto = min(at + PART_BYTES, size) - 1
+        answer = await client.get_object(**place, **same, Range=f"bytes={at}-{upto}")
+        data = await _read(answer["Body"])
+        await asyncio.to_thread(_write, target, data, at)
 
-        await _each(range(0, size, PART_BYTES), fetch)
+    await _each(range(0, size, PART_BYTES), fetch)
 
 
 async def upload(client: Any, source: Path, bucket: str, key: str, media_type: str) -> None:
@@ -74,6 +74,17 @@ async def _send_parts(
 
         await _each(range(0, size, part_bytes), send)
     return [{"PartNumber": number, "ETag": sent[number]} for number in sorted(sent)]
+
+
+def _write(target: Path, data: bytes, at: int) -> None:
+    """All of it, or OSError: ``os.pwrite`` stops in the middle where a disk is full.
+
+    The file is opened anew: a cancelled transfer leaves its thread behind, and the number of a
+    descriptor that was closed meanwhile may be another file's.
+    """
+    with target.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
 
 
 async def _each(starts: Iterable[int], work: Work) -> None:
