@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -13,8 +12,8 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from domain.audio import Audio
-from domain.errors import MediaError, Unavailable
-from infra.media import process, source
+from domain.errors import MediaError
+from infra.media import ending, process, source
 from infra.media.sandbox import Limits, confined, cpu_limit
 from infra.media.sound import BLOCK, SAMPLE_BYTES, Block, Statistics, sane
 
@@ -26,10 +25,6 @@ LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # Hz; beyond lie broken headers, not
 _DOWNMIX = "aformat=channel_layouts=mono|stereo"
 # Decode what can be decoded however many packets are broken, as players do.
 _TOLERANT = ("-max_error_rate", "1")
-# SIGINT, SIGKILL (out of memory, too), SIGTERM; and what ffmpeg says of the polite ones. Its exit
-# code for them, 255, is also that of a demuxer that answers -1.
-_STOPPED = (-2, -9, -15)
-_STOPPED_POLITELY = re.compile(r"^Exiting normally, received signal", re.MULTILINE)
 
 
 class Measured(Struct, frozen=True):
@@ -172,10 +167,7 @@ def _check_end(outcome: process.Outcome, timeout: float) -> None:
 
     What was counted or decoded until then is no measure of the file.
     """
-    if outcome.code < 0 and outcome.cpu_seconds >= cpu_limit(timeout):
-        raise process.too_slow()
-    if outcome.code in _STOPPED or _STOPPED_POLITELY.search(outcome.log):
-        raise Unavailable("ffmpeg was stopped from outside before it was done. Try again.")
+    ending.check(outcome, timeout)
     if outcome.code < 0:
         raise MediaError(
             "ffmpeg_failed",

@@ -11,7 +11,7 @@ import ffmpeg
 
 from domain.audio import Audio, Format
 from domain.errors import MediaError, SplitSoundError, StorageFull
-from infra.media import process
+from infra.media import ending, process
 from infra.media.formats import recipe, samples_at
 from infra.media.gapless import correct_padding
 from infra.media.sandbox import Limits, confined, cpu_limit
@@ -35,7 +35,8 @@ class Encoder:
     timeout: seconds that we wait for ffmpeg, time between the calls aside. ffmpeg dies with the
     thread that entered the context.
     Raises KeyError for a format that is neither in ``domain.audio.FORMATS`` nor ``PREVIEW``.
-    Its methods raise MediaError ``ffmpeg_timeout`` or ``ffmpeg_failed``, StorageFull, Cancelled.
+    Its methods raise MediaError ``ffmpeg_timeout`` or ``ffmpeg_failed``, StorageFull, Cancelled;
+    Unavailable when somebody stopped ffmpeg.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Encoder:
         self._finished = True
 
     def _failure(self, outcome: process.Outcome) -> SplitSoundError:
+        ending.check(outcome, self._timeout)
         if "No space left on device" in outcome.log:
             return StorageFull("The disk for stems in the making is full. Try again later.")
         return MediaError(
