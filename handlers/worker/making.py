@@ -178,9 +178,7 @@ class Making:
         for name in asked.stems:
             if name not in self._files:
                 self._files[name] = directory / f"{name}.kept"
-                await fetch(
-                    self._app.objects, stored[name].key, self._files[name], self._heart.cancelled
-                )
+                await self._fetch_back(stored[name].key, self._files[name])
         entries = {
             filenames.of_stem(title, name, form.extension): self._files[name]
             for name in asked.stems
@@ -189,6 +187,11 @@ class Making:
         key = bundle_key(asked.user_id, self._heart.job_id, self._heart.attempt)
         await self._put(target, key, "application/zip")
         return StemFile("bundle", key, target.stat().st_size, "application/zip")
+
+    async def _fetch_back(self, key: str, target: Path) -> None:
+        await self._stages.quietly(
+            "download", lambda watch: fetch(self._app.objects, key, target, watch)
+        )
 
     def _title(self, asset_id: str) -> str:
         state = self._app.store.load(ASSET, ASSET.stream(asset_id)).state
