@@ -89,4 +89,4 @@ def test_a_dozen_more_at_random_moments(idle_stack: LocalStack, tmp_path: Path) 
             scene.rehearse(warm)
             killing = storm(scene, warm, workers=3, kills=12, seed=seed())
         check(scene, tmp_path)
-    assert len(killing.hit) >= 4
+    assert len(killing.hit) >= 3

@@ -53,4 +53,4 @@ def test_ten_kills_with_the_real_network(stack: LocalStack, tmp_path: Path) -> N
         scene.rehearse(warm)
         killing = storm(scene, warm, workers=2, kills=10, seed=seed())
     check(scene, tmp_path)
-    assert len(killing.hit) >= 3
+    assert len(killing.hit) >= 2
