@@ -11,7 +11,7 @@ from commands.dispatch import Command
 from domain import controls
 from domain.audio import Cancelled
 from domain.commit import Meta
-from domain.errors import JobError, StaleAttempt
+from domain.errors import JobError, ModelError, StaleAttempt, Unavailable
 from domain.job import JOB, OPEN, RUNNING, JobState
 from handlers.worker.heartbeat import Heartbeat
 from handlers.worker.liveness import is_alive
@@ -22,6 +22,10 @@ from handlers.worker.workplace import Workplace
 from infra.bootstrap import Application
 from infra.queue import Message, Queue
 from projections.doorbell import parse
+
+# While a deployment changes, some workers lack a model that others have. So often a job of it is
+# left to them; SQS delivers a message five times before it is dead.
+DELIVERIES_FOR_OTHERS = 3
 
 
 class Separation:
@@ -57,7 +61,7 @@ class Separation:
     async def handle(self, message: Message) -> bool:
         """Work on the job that the message names; whether the message is done with."""
         job_id = parse(message.body).identity
-        state = await self._claim(job_id)
+        state = await self._claim(job_id, message.deliveries)
         if state is None:
             return True
         heart = Heartbeat(
@@ -79,19 +83,27 @@ class Separation:
         finally:
             self._running = None
 
-    async def _claim(self, job_id: str) -> JobState | None:
-        """The job as this worker's attempt; None when there is nothing to do."""
+    async def _claim(self, job_id: str, deliveries: int) -> JobState | None:
+        """The job as this worker's attempt; None when there is nothing to do.
+
+        Raises Unavailable for a model that only other workers may have.
+        """
         state = await self._state(job_id)
         if state.status not in OPEN or await self._is_in_good_hands(job_id, state):
             return None
         if await self._is_paused(job_id, state):
             return None
+        if deliveries <= DELIVERIES_FOR_OTHERS and not self._has(state.asked.model):
+            raise Unavailable(f"This worker has no model {state.asked.model!r}; others may.")
         await self._execute(StartSeparation(job_id, self._worker))
         state = await self._state(job_id)
         if state.status != RUNNING or state.worker != self._worker:
             return None
         self._log.info("claimed", job=job_id, attempt=state.attempt, kept=len(state.stored))
         return state
+
+    def _has(self, model: str) -> bool:
+        return model in self._app.separators.models
 
     async def _is_paused(self, job_id: str, state: JobState) -> bool:
         # The message goes and the job stays queued; the sweeper rings for it after the resume.
@@ -126,6 +138,12 @@ class Separation:
 
     async def _run(self, state: JobState, heart: Heartbeat) -> None:
         begun, asked = time.monotonic(), state.asked
+        if not self._has(asked.model):
+            raise ModelError(
+                "model_unavailable",
+                f"The model {asked.model!r} is no longer offered here. It cost nothing; choose "
+                "another one.",
+            )
 
         async def record(stage: str, milliseconds: int, tries: int) -> None:
             self._metrics.stage(stage, asked.model, milliseconds / 1000)
