@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.faults import unavailable
@@ -40,11 +42,21 @@ class Publisher:
         place = {"Bucket": self._bucket, "Key": key}
         try:
             self._s3.upload_file(str(path), **place)
-            try:
-                yield self._s3.generate_presigned_url(
-                    "get_object", Params=place, ExpiresIn=self._seconds
-                )
-            finally:
-                self._s3.delete_object(**place)
-        except (ClientError, BotoCoreError) as error:
+            url = self._s3.generate_presigned_url(
+                "get_object", Params=place, ExpiresIn=self._seconds
+            )
+        except (ClientError, BotoCoreError, S3UploadFailedError) as error:
             raise unavailable("Storage", error, f"arn:aws:s3:::{self._bucket}/{key}") from error
+        try:
+            yield url
+        finally:
+            self._remove(place)
+
+    def _remove(self, place: dict[str, str]) -> None:
+        """Raises nothing: what the provider made of the file counts, and the file expires."""
+        try:
+            self._s3.delete_object(**place)
+        except (ClientError, BotoCoreError) as error:
+            structlog.get_logger().warning(
+                "published file left", key=place["Key"], error=str(error)
+            )
