@@ -25,10 +25,11 @@ import msgspec
 
 from commands import Context, FailSeparation, RejectAsset, execute
 from domain import asset, job
-from domain.commit import JOURNALED, Meta
+from domain.commit import Meta
 from domain.controls import of_model
 from domain.errors import SplitSoundError, StaleAttempt
 from domain.job import JOB
+from handlers.operating.tidying import sleeps
 from handlers.sweeper.watching import Watch
 from infra.operations import DynamoDBOperations
 from infra.queue import Message, Queue
@@ -111,7 +112,9 @@ class Sweeper:
             due = self._has_waited(fresh, projection.read(fresh).changed, patience)
         last = self.operations.rung(row.stream)
         now = self.context.clock.now()
-        if not due or (last is not None and last > now - 10 * patience) or self._sleeps(fresh):
+        if not due or (last is not None and last > now - 10 * patience):
+            return False
+        if sleeps(self.context, row.stream):
             return False
         if projection is JOBS_VIEW and self._is_paused(projection.read(fresh).model):
             return False  # a worker would put it back; the first sweep after the resume rings
@@ -120,11 +123,6 @@ class Sweeper:
 
     def _is_paused(self, model: str) -> bool:
         return of_model(model) in self.context.switchboard.state().paused
-
-    def _sleeps(self, row: Row) -> bool:
-        """Whether the stream's last commit came from another stage."""
-        commits = list(self.reading.history.read(row.stream, 0))
-        return bool(commits) and commits[-1].origin not in (None, JOURNALED)
 
     def _has_waited(self, row: Row, changed: int, grace: int) -> bool:
         # By the clock of whoever changed it last, because a needless ring is harmless; by ours
