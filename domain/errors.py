@@ -305,7 +305,8 @@ class HistoryBroken(SplitSoundError):
 class JobError(SplitSoundError):
     """Work on a song cannot go on; ``code`` becomes the failure code of the job or upload.
 
-    ``transient``: the same stage may succeed when it is tried again.
+    ``transient``: the same stage may succeed when it is tried again. Of no narrower kind are
+    ``<stage>_timeout`` (see ``handlers.worker.stages``) and ``worker_disk_full``.
     """
 
     status = 422
