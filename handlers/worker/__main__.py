@@ -37,6 +37,8 @@ class Worker:
     def __init__(self, application: Application, log: Any) -> None:
         settings = application.settings
         self._application, self._log = application, log
+        # Read now, in nobody's way: a store of models that is broken ends the worker here.
+        self._separators = application.separators
         self.name = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(3).hex()}"
         self._lanes = served(settings)
         self.workplace = Workplace(settings.work_directory)
@@ -76,7 +78,14 @@ class Worker:
                 await self._pulsing.note()
 
     def _run_beside(self, work: Coroutine[Any, Any, None]) -> None:
-        self._beside.append(asyncio.get_running_loop().create_task(work))
+        self._beside.append(asyncio.get_running_loop().create_task(self._told(work)))
+
+    async def _told(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            # The lanes go on; nobody else would hear that this does not.
+            self._log.exception("broken beside the lanes")
 
     def _handler(self, lane: str) -> Handler:
         parts = (self._application, self.name, self.workplace, self._log)
@@ -88,7 +97,7 @@ class Worker:
             self.name, 0,
             () if ended else self._lanes,
             self._consumer.busy,
-            () if ended else tuple(self._application.separators.resident()),
+            () if ended else tuple(self._separators.resident()),
         )  # fmt: skip
 
 

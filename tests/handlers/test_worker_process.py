@@ -154,3 +154,11 @@ def test_a_lane_that_is_not_there_is_refused(start: Start, tmp_path: Path) -> No
         "SPLITSOUND_LANES has no lane fast; name some of probe, short"
         in (tmp_path / "worker.log").read_text()
     )
+
+
+def test_a_store_of_models_that_is_broken_is_told_at_the_start(
+    start: Start, tmp_path: Path
+) -> None:
+    worker = start(models=str(tmp_path / "nothing"))
+    assert worker.wait(30) == 1
+    assert b"SPLITSOUND_MODELS is set and" in (tmp_path / "worker.log").read_bytes()
