@@ -64,10 +64,9 @@ def sound_of(made: Delivered) -> Block:
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_with_its_companions(tmp_path: Path, name: str) -> None:
     whole = song()
-    _, made = run(tmp_path, whole, exchange(), name, OUTPUTS)
+    _, made = run(tmp_path, whole, exchange(), name, ("vocals", "no_vocals"))
     vocals = np.float32(LEVEL) * whole[::-1]
-    true = {"vocals": vocals, "accompaniment": whole - vocals}
-    true |= {f"no_{stem}": whole - sound for stem, sound in true.items()}
+    true = {"vocals": vocals, "no_vocals": whole - vocals}
     step = {"flac": STEP, "wav": STEP, "wav16": 2.0**-15, "wav32f": 1e-7}.get(name)
     for stem, each in made.items():
         found = sound_of(each)
@@ -116,11 +115,11 @@ def test_mono_at_48_khz_stays_so(tmp_path: Path) -> None:
         assert np.abs(sound_of(each) - level * whole).max() <= STEP
 
 
-@pytest.mark.parametrize("name", ["flac", "wav16", "wav"])
+@pytest.mark.parametrize("name", ["flac", "wav16"])
 def test_one_gain_for_all_where_a_stem_is_over_full_scale(tmp_path: Path, name: str) -> None:
     whole = song(n=150_000)  # several blocks of the master
     whole[:, :100_000] *= 0.3  # of which only the last is over
-    pipeline, made = run(tmp_path, whole, exchange(1.6), name, OUTPUTS)
+    pipeline, made = run(tmp_path, whole, exchange(1.6), name)
     vocals = np.float32(1.6) * whole[::-1]
     top = max(np.abs(vocals).max(), np.abs(whole - vocals).max())
     gain = 10 ** (pipeline.gain_db / 20)
