@@ -46,11 +46,16 @@ class Waiting:
         return Expected(said.position, _rounded(said.ends))
 
     def _current(self) -> Lanes | None:
-        with self._lock:
-            now = self._timer()
-            if now - self._taken >= KEEP_SECONDS or not self._taken:
-                self._lanes, self._taken = self._look(), now
-            return self._lanes
+        # Whoever comes while another request looks is told what was seen last: a table that is
+        # slow to answer must not hold all of them.
+        if self._lock.acquire(blocking=not self._taken):
+            try:
+                now = self._timer()
+                if now - self._taken >= KEEP_SECONDS or not self._taken:
+                    self._lanes, self._taken = self._look(), now
+            finally:
+                self._lock.release()
+        return self._lanes
 
     def _look(self) -> Lanes | None:
         application = self._application

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from threading import Event, Thread
 from typing import Any
 
 import httpx
@@ -130,6 +131,32 @@ def test_one_look_serves_all_requests_of_two_seconds(
         waiting.expected(view)
     # Pulses, queued and running jobs, speeds; now and then the switches and a catalogue.
     assert 4 <= calls <= 8
+
+
+def test_nobody_waits_while_another_request_looks(
+    person: Person, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view, now = view_of(worker.application, person.job()), [100.0]
+    waiting = Waiting(worker.application, lambda: now[0])
+    before = waiting.expected(view)
+    assert before.position is not None
+    begun, answered = Event(), Event()
+    workers = Pulses.workers
+
+    def slow(pulses: Pulses) -> list[WorkerPulse]:
+        begun.set()
+        answered.wait(10)
+        return workers(pulses)
+
+    monkeypatch.setattr(Pulses, "workers", slow)
+    now[0] += KEEP_SECONDS
+    looking = Thread(target=waiting.expected, args=(view,), daemon=True)
+    looking.start()
+    assert begun.wait(5)
+    assert waiting.expected(view) == before
+    assert looking.is_alive()
+    answered.set()
+    looking.join(10)
 
 
 def test_a_job_is_shown_while_the_lanes_cannot_be_read(
