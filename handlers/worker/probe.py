@@ -12,7 +12,7 @@ from commands.dispatch import Command
 from domain.asset import ASSET, UPLOADED
 from domain.commit import Meta
 from domain.errors import MediaError, SplitSoundError
-from handlers.worker.fetching import fetch
+from handlers.worker.fetching import fetch, size_of
 from handlers.worker.stages import POLICIES
 from handlers.worker.workplace import Workplace
 from infra import media
@@ -60,22 +60,28 @@ class Probe:
         return True
 
     async def _examine(self, asset_id: str, key: str) -> Command:
-        limit = self._app.settings.max_seconds
-        with self._workplace.directory(f"probe-{asset_id}") as directory:
-            source = directory / "source"
-            try:
-                await fetch(self._app.objects, key, source, lambda: self._draining)
-                digest = await asyncio.to_thread(_digest, source)
-                found = await asyncio.to_thread(
-                    media.measure,
-                    source,
-                    max_seconds=limit,
-                    timeout=POLICIES["probe"].limit(limit),
-                    cancelled=lambda: self._draining,
-                )
-            except MediaError as error:
-                return RejectAsset(asset_id, error.code, error.detail)
+        try:
+            size = await size_of(self._app.objects, key)
+            # Uploads are large: unasked, one takes the room that running jobs were promised.
+            async with self._workplace.space.reserved(size, lambda: self._draining):
+                with self._workplace.directory(f"probe-{asset_id}") as directory:
+                    digest, found = await self._measured(key, directory / "source")
+        except MediaError as error:
+            return RejectAsset(asset_id, error.code, error.detail)
         return RecordProbe(asset_id, found.audio, found.container, found.codec, digest)
+
+    async def _measured(self, key: str, source: Path) -> tuple[str, media.Measured]:
+        limit = self._app.settings.max_seconds
+        await fetch(self._app.objects, key, source, lambda: self._draining)
+        digest = await asyncio.to_thread(_digest, source)
+        found = await asyncio.to_thread(
+            media.measure,
+            source,
+            max_seconds=limit,
+            timeout=POLICIES["probe"].limit(limit),
+            cancelled=lambda: self._draining,
+        )
+        return digest, found
 
     async def _keep_invisible(self, message: Message) -> None:
         visibility = self._app.settings.visibility_seconds
