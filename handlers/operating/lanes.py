@@ -122,8 +122,9 @@ class Lane:
             return known
         if len(self.queued) >= MOST_JOBS:
             return NOTHING
-        # It came after this moment, so it is behind all others.
-        return Expected(len(self.queued) + 1, self._at(self.free_seconds + self._whole(view)))
+        # It came after this moment, so it is behind all others, and those that come are behind it.
+        turn = Expected(len(self._turns) + 1, self._at(self._take(self._whole(view))))
+        return self._turns.setdefault(view.job_id, turn)
 
     def now(self) -> LaneNow:
         """As operators see it."""
@@ -142,8 +143,9 @@ class Lane:
 
     def _take(self, seconds: float) -> float:
         """Give so much work to whoever is free first; when it is done."""
-        done = heapq.heappop(self._free) + seconds
-        heapq.heappush(self._free, done)
+        # In one call, so that requests that ask at the same moment find no worker missing.
+        done = self._free[0] + seconds
+        heapq.heapreplace(self._free, done)
         return done
 
     def _whole(self, view: JobView) -> float:

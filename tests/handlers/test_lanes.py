@@ -101,6 +101,16 @@ def test_one_that_came_since_is_behind_all_others() -> None:
     assert (found.position, after(found)) == (2, 20)
 
 
+def test_those_that_came_since_stand_behind_each_other() -> None:
+    """Ten songs sent at once are not all told that they come next."""
+    one = lane([waiting("a")], [], worker("w", "measured"))
+    late = [waiting("b"), waiting("c"), waiting("d")]
+    found = [one.expected(view, 0) for view in late]
+    assert [each.position for each in found] == [2, 3, 4]
+    assert [after(each) for each in found] == [20, 30, 40]
+    assert [one.expected(view, 0) for view in late] == found
+
+
 @pytest.mark.parametrize(("model", "seconds"), [("dsp", 5.5), ("gpu", 35.0), ("gone", 100.0)])
 def test_what_was_never_measured_has_a_usual_speed(model: str, seconds: float) -> None:
     view = waiting("a", model=model)
