@@ -63,7 +63,7 @@ def stem_key(user_id: str, job_id: str, attempt: int, stem: str, extension: str)
 
 def bundle_key(user_id: str, job_id: str, attempt: int) -> str:
     """Where an attempt puts the zip of all stems."""
-    return f"user_{user_id}/jobs/{job_id}/output/{attempt}/stems.zip"
+    return f"{job_prefix(user_id, job_id)}output/{attempt}/stems.zip"
 
 
 class Objects:

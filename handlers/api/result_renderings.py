@@ -56,8 +56,7 @@ class Quality(Struct, frozen=True, kw_only=True):
     """What was measured of the whole; of each stem, see there.
 
     residual_db: the song minus the sum of its stems, in decibels relative to the song: the lower,
-    the less was lost or added. Null for a silent song, for stems that do not add up to the song,
-    and where it was not measured.
+    the less was lost or added. Null for a silent song and where it was not measured.
     """
 
     residual_db: float | None

@@ -19,7 +19,8 @@ class Package:
     """A function from segments to the kept sources.
 
     On CUDA: half precision (autocast), convolutions in channels-last order, pinned memory and
-    a stream of its own, so that songs on several threads do not wait for each other's transfers.
+    a stream of the model's own, which all songs on it share: theirs is one order, other models'
+    work goes on beside it.
     A batch with an overflow in half precision is computed again in float32.
     """
 
