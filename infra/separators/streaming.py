@@ -20,7 +20,7 @@ from infra.separators import Request
 from infra.separators.held import Held
 
 NETWORK_RATE = 44_100
-_CHUNK = 1 << 16  # samples into the resampler at a time, which bounds its memory
+_CHUNK = 1 << 16  # samples at a time, at the song's or the network's rate: it bounds our memory
 
 Block = NDArray[np.float32]
 
@@ -62,11 +62,12 @@ class Streamed:
         started = self._core.start(request, cancelled)
         run = _AtRate(started, request.rate, self._rate, estimates)
         mix = Held(request.channels)
+        step = max(1, _CHUNK * min(request.rate, self._rate) // self._rate)
         for chunk in chunks:
-            for at in range(0, chunk.shape[1], _CHUNK):
+            for at in range(0, chunk.shape[1], step):
                 if cancelled():
                     raise Cancelled
-                piece = chunk[:, at : at + _CHUNK]
+                piece = chunk[:, at : at + step]
                 mix.put(piece)
                 out = run.push(_stereo(piece))
                 yield from self._stems(mix, out[:, :, : mix.length])
