@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from commands.dispatch import Command, Context, Position, handles
 from commands.ledger import account_of, moment
-from domain import asset, controls, credits, job, pricing
+from domain import asset, attempts, controls, credits, job, pricing
 from domain.aggregate import Event
 from domain.asset import ASSET
 from domain.commit import Append, Loaded, Meta
@@ -112,6 +112,13 @@ class CompleteSeparation(Command, frozen=True):
     bundle: StemFile | None = None
 
 
+class HandBack(Command, frozen=True):
+    """The worker has to go: another one goes on with the job."""
+
+    job_id: str
+    attempt: int
+
+
 class TidyMedia(Command, frozen=True):
     """Nothing that an ended job does not name is left in storage."""
 
@@ -168,12 +175,13 @@ def asked_for(
     """
     source = context.store.load(ASSET, ASSET.stream(wish.asset_id)).state
     audio = asset.separable(source, user_id)
-    offer = pricing.offer(context.catalog, audio, wish.model, wish.stems, wish.format, wish.prompt)
+    prompt = context.catalog.prompt(wish.prompt)
+    offer = pricing.offer(context.catalog, audio, wish.model, wish.stems, wish.format, prompt)
     model = context.catalog.model(offer.model)
     return job.SeparationRequested(
         user_id, wish.asset_id, source.key, offer.model, offer.stems, offer.format,
         audio.samples, audio.rate, audio.channels, offer.price, offer.price_list,
-        retry_of, lane_for(audio.seconds, gpu=model.gpu), wish.prompt, wish.bundle,
+        retry_of, lane_for(audio.seconds, gpu=model.gpu), prompt, wish.bundle,
         source.digest, model.version,
     )  # fmt: skip
 
@@ -182,7 +190,12 @@ def earlier_result(context: Context, asked: job.SeparationRequested) -> list[Eve
     """The job as completed by an earlier one that made the same stems; nothing without one."""
     mark = fingerprint(asked)
     found = context.results.find(asked.user_id, mark) if mark else None
-    return reuse(asked, found, load_job(context, found).state) if found else []
+    if not found:
+        return []
+    earlier = load_job(context, found).state
+    if earlier.reused_from and load_job(context, earlier.reused_from).state.refunded:
+        return []  # they were found wanting where they were made
+    return reuse(asked, found, earlier)
 
 
 @handles(CancelSeparation)
@@ -202,7 +215,7 @@ def start_separation(
 ) -> tuple[Position, ...]:
     """No events for a job that has ended; one that was claimed too often ends here."""
     loaded = load_job(context, command.job_id)
-    events = job.start(loaded.state, command.worker)
+    events = attempts.start(loaded.state, command.worker)
     if any(isinstance(event, job.SeparationFailed) for event in events):
         return end_releasing(context, command.job_id, loaded, events, job.GAVE_UP, meta)
     return context.commit(meta, Append(loaded, events))
@@ -212,7 +225,7 @@ def start_separation(
 def record_stage(context: Context, command: RecordStage, meta: Meta) -> tuple[Position, ...]:
     """Raises StaleAttempt when the job was taken over, ended or cancelled."""
     loaded = load_job(context, command.job_id)
-    events = job.record_stage(
+    events = attempts.record_stage(
         loaded.state, command.attempt, command.stage, command.milliseconds, command.tries
     )
     return context.commit(meta, Append(loaded, events))
@@ -222,9 +235,17 @@ def record_stage(context: Context, command: RecordStage, meta: Meta) -> tuple[Po
 def store_stem(context: Context, command: StoreStem, meta: Meta) -> tuple[Position, ...]:
     """From here a later attempt need not make it again. Raises StaleAttempt."""
     loaded = load_job(context, command.job_id)
-    events = job.store_stem(
+    events = attempts.store_stem(
         loaded.state, command.attempt, command.stem, command.gain_db, command.residual_db
     )
+    return context.commit(meta, Append(loaded, events))
+
+
+@handles(HandBack)
+def hand_back(context: Context, command: HandBack, meta: Meta) -> tuple[Position, ...]:
+    """The commit wakes another worker. Raises StaleAttempt."""
+    loaded = load_job(context, command.job_id)
+    events = attempts.hand_back(loaded.state, command.attempt)
     return context.commit(meta, Append(loaded, events))
 
 
@@ -241,7 +262,7 @@ def complete_separation(
 ) -> tuple[Position, ...]:
     """Raises StaleAttempt: the result of an attempt that lost the job is discarded."""
     loaded = load_job(context, command.job_id)
-    events = job.complete(
+    events = attempts.complete(
         loaded.state, command.attempt, command.stems, command.gain_db, command.bundle
     )
     if not events:

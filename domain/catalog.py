@@ -95,6 +95,16 @@ class Catalog(Struct, frozen=True):
             raise Invalid(_not_understood(model))
         return model
 
+    @staticmethod
+    def prompt(said: str | None) -> str | None:
+        """The prompt as it is kept: single spaces, nothing that cannot be seen. Raises Invalid."""
+        if said is None:
+            return None
+        plain = " ".join(said.split())
+        if not plain.isprintable():
+            raise Invalid("The prompt has characters that cannot be printed; say it in words.")
+        return plain
+
     def _for_prompt(self, prompt: str) -> Model:
         able = [model for model in self.models.values() if model.takes_prompt]
         for model in able:

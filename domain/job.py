@@ -121,6 +121,17 @@ class SeparationRequeued(Event, frozen=True):
     lane: str = "short"
 
 
+class SeparationHandedBack(Event, frozen=True):
+    """The attempt's worker has to go; like the request, this wakes another one.
+
+    What stands in storage is kept, and the attempt does not count against the job.
+    """
+
+    user_id: str
+    attempt: int
+    lane: str = "short"
+
+
 class SeparationRefunded(Event, frozen=True):
     """An operator gave back what it was charged: a grant, made in the same transaction."""
 
@@ -156,7 +167,7 @@ STAGES = ("download", "probe", "decode", "separate", "encode", "upload")
 class JobState(Struct):
     """status is one of the constants above; request is what was asked for.
 
-    fresh_at: the attempt number after which tries are counted, 0 or that of the last requeue.
+    fresh_at: attempts that are not counted: those until the last requeue, and those handed back.
     free: nothing is held for it. refunded: credits that were given back. stored: finished stems by
     name, all under one gain. bundle, reused_from: as the completion said. tidied: see MediaTidied.
     """
@@ -214,11 +225,8 @@ def evolve(state: JobState, event: Event) -> JobState:
             state.status = FAILED
         case SeparationCancelled():
             state.status = CANCELLED
-        case SeparationRequeued():
-            state.status, state.worker = QUEUED, ""
-            state.attempt = state.fresh_at = event.attempt
-            state.free = event.free
-            state.stored, state.gain_db, state.residual_db, state.tidied = {}, 0.0, None, False
+        case SeparationRequeued() | SeparationHandedBack():
+            _put_back(state, event)
         case SeparationRefunded():
             state.refunded = event.amount
         case MediaTidied():
@@ -226,10 +234,20 @@ def evolve(state: JobState, event: Event) -> JobState:
     return state
 
 
+def _put_back(state: JobState, event: SeparationRequeued | SeparationHandedBack) -> None:
+    state.status, state.worker = QUEUED, ""
+    if isinstance(event, SeparationHandedBack):
+        state.fresh_at += 1
+        return
+    state.attempt = state.fresh_at = event.attempt
+    state.free = event.free
+    state.stored, state.gain_db, state.residual_db, state.tidied = {}, 0.0, None, False
+
+
 EVENTS = (
     SeparationRequested, SeparationStarted, StageRecorded, StemStored,
     SeparationCompleted, SeparationFailed, SeparationCancelled,
-    SeparationRequeued, SeparationRefunded, MediaTidied,
+    SeparationRequeued, SeparationHandedBack, SeparationRefunded, MediaTidied,
 )  # fmt: skip
 JOB = Aggregate("job", EVENTS, JobState, evolve)
 
@@ -252,51 +270,6 @@ def _wish(asked: SeparationRequested) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def start(state: JobState, worker: str) -> list[Event]:
-    """Claim the job as the next attempt; no events once it has ended.
-
-    A job that outlived MAX_ATTEMPTS claims fails instead: it may be what kills its workers.
-    """
-    asked = state.asked
-    if state.status not in OPEN:
-        return []
-    if state.attempt - state.fresh_at >= MAX_ATTEMPTS:
-        return fail(state, None, "", GAVE_UP, GAVE_UP_DETAIL)
-    return [SeparationStarted(asked.user_id, state.attempt + 1, worker)]
-
-
-def record_stage(
-    state: JobState, attempt: int, stage: str, milliseconds: int, tries: int = 1
-) -> list[Event]:
-    """Note a finished stage. Raises StaleAttempt."""
-    _must_hold(state, attempt)
-    return [StageRecorded(state.asked.user_id, attempt, stage, milliseconds, tries)]
-
-
-def store_stem(
-    state: JobState, attempt: int, stem: StoredStem, gain_db: float, residual_db: float | None
-) -> list[Event]:
-    """Keep a finished stem; one that stands already is not replaced. Raises StaleAttempt."""
-    _must_hold(state, attempt)
-    if stem.name in state.stored:
-        return []
-    return [StemStored(state.asked.user_id, attempt, stem, gain_db, residual_db)]
-
-
-def complete(
-    state: JobState,
-    attempt: int,
-    stems: tuple[StemFile, ...],
-    gain_db: float,
-    bundle: StemFile | None = None,
-) -> list[Event]:
-    """Finish with these stems; again by the same attempt is harmless. Raises StaleAttempt."""
-    if state.status == COMPLETED and state.attempt == attempt:
-        return []
-    _must_hold(state, attempt)
-    return [SeparationCompleted(state.asked.user_id, attempt, stems, gain_db, bundle)]
-
-
 def fail(state: JobState, attempt: int | None, stage: str, code: str, detail: str) -> list[Event]:
     """End without stems. attempt: the one that failed or was judged, 0 before any claim.
 
@@ -306,7 +279,7 @@ def fail(state: JobState, attempt: int | None, stage: str, code: str, detail: st
     if state.status not in OPEN:
         return []
     if attempt not in (None, state.attempt):
-        raise _stale(state, attempt)
+        raise stale(state, attempt)
     return [SeparationFailed(asked.user_id, state.attempt, stage, code, detail)]
 
 
@@ -330,12 +303,8 @@ def owned(state: JobState, user_id: str) -> JobState:
     return state
 
 
-def _must_hold(state: JobState, attempt: int) -> None:
-    if state.status != RUNNING or state.attempt != attempt:
-        raise _stale(state, attempt)
-
-
-def _stale(state: JobState, attempt: int | None) -> StaleAttempt:
+def stale(state: JobState, attempt: int | None) -> StaleAttempt:
+    """That attempt was succeeded by another one, or the job has ended."""
     return StaleAttempt(
         f"Attempt {attempt} no longer holds this job (it is {state.status}, "
         f"attempt {state.attempt}); its result is discarded."

@@ -15,7 +15,8 @@ def fingerprint(asked: SeparationRequested) -> str:
     if not asked.digest:
         return ""
     parts = (
-        asked.digest, asked.model, asked.model_version, asked.stems, asked.format, asked.prompt,
+        asked.digest, asked.model, asked.model_version, asked.stems, asked.format,
+        (asked.prompt or "").casefold(),
         asked.bundle,
     )  # fmt: skip
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]

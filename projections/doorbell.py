@@ -18,7 +18,7 @@ DETAIL_TYPE = "Commit"
 # EventBridge takes 256 KB per call of up to ten entries; SQS takes 256 KB per message.
 MAX_RIDING_BYTES = 16 * 1024
 NONE_RIDE = msgspec.Raw(b"[]")
-ROUTED = frozenset({"SeparationRequested", "SeparationRequeued"})
+ROUTED = frozenset({"SeparationRequested", "SeparationRequeued", "SeparationHandedBack"})
 """What rules route by lane: they see a doorbell's own members, not those of its events."""
 
 

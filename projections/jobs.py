@@ -124,6 +124,8 @@ def _turn(view: JobView, event: Event, recorded: Recorded) -> None:
             view.failed_stage = view.failure = view.detail = ""
             view.requeues, view.free = view.requeues + 1, event.free
             view.stored, view.residual_db, view.tidied = {}, None, False
+        case job.SeparationHandedBack():
+            view.status = job.QUEUED
         case job.SeparationRefunded():
             view.refunded = event.amount
 

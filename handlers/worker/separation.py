@@ -6,7 +6,14 @@ import asyncio
 import time
 from typing import Any
 
-from commands import CompleteSeparation, FailSeparation, RecordStage, StartSeparation, execute
+from commands import (
+    CompleteSeparation,
+    FailSeparation,
+    HandBack,
+    RecordStage,
+    StartSeparation,
+    execute,
+)
 from commands.dispatch import Command
 from domain import controls
 from domain.audio import Cancelled
@@ -170,18 +177,30 @@ class Separation:
             await self._execute(command)
         except StaleAttempt:
             return  # another worker has the job; the failure is no longer ours to tell
+        except Unavailable:
+            await asyncio.to_thread(heart.fall_silent)  # the next attempt need not wait
+            raise
         self._metrics.ended(state.asked.model, error.code)
         self._log.warning("failed", job=heart.job_id, stage=heart.stage, code=error.code)
 
     async def _give_up(self, state: JobState, heart: Heartbeat) -> bool:
-        """Discard the work; a job that is merely handed on keeps its message."""
+        """Discard the work. A job that is handed on wakes another worker by that commit.
+
+        Its message goes: five deliveries would bury a job whose workers all had to go.
+        """
         self._log.info("discarded", job=heart.job_id, attempt=heart.attempt, why=heart.stopped)
         draining = heart.stopped == "draining"
         self._metrics.ended(state.asked.model, "handed_on" if draining else "lost")
         if not draining:
             return True
         await asyncio.to_thread(heart.fall_silent)
-        return False
+        try:
+            await self._execute(HandBack(heart.job_id, heart.attempt))
+        except Unavailable:
+            return False
+        except StaleAttempt:
+            pass  # it has ended or another worker has it: there is nothing to hand on
+        return True
 
     async def _state(self, job_id: str) -> JobState:
         loaded = await asyncio.to_thread(self._app.store.load, JOB, JOB.stream(job_id))

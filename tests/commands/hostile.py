@@ -15,7 +15,7 @@ import pytest
 from commands import Context, Position
 from commands.dispatch import Command, handles
 from commands.ledger import account_of, moment
-from domain import credits, job
+from domain import attempts, credits
 from domain.aggregate import Event
 from domain.commit import Append, Commit, Meta, Tip, verify_chain
 from domain.credits import (
@@ -108,7 +108,7 @@ class CompletePartly(Command, frozen=True):
 @handles(CompletePartly)
 def complete_partly(context: Context, command: CompletePartly, meta: Meta) -> tuple[Position, ...]:
     loaded = context.store.load(JOB, JOB.stream(command.job_id))
-    events = job.complete(loaded.state, loaded.state.attempt, STEMS, 0.0)
+    events = attempts.complete(loaded.state, loaded.state.attempt, STEMS, 0.0)
     account = account_of(context, loaded.state.asked.user_id)
     amount = min(command.spent, loaded.state.charged)
     spent = credits.capture(account.state, command.job_id, amount, moment(context, account))

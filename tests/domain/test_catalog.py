@@ -134,3 +134,10 @@ def test_companions_stand_beside_their_stem() -> None:
     key = "user_u/jobs/j/output/1/no_vocals.flac"
     assert preview_key(key) == "user_u/jobs/j/output/1/no_vocals.preview.mp3"
     assert waveform_key(key) == "user_u/jobs/j/output/1/no_vocals.waveform.json"
+
+
+def test_a_prompt_is_kept_in_single_spaces() -> None:
+    assert Catalog.prompt("  a person \n speaking ") == "a person speaking"
+    assert Catalog.prompt(None) is None
+    with pytest.raises(Invalid, match="cannot be printed"):
+        Catalog.prompt("speech\x00")

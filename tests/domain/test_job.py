@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from domain import job, remedies
+from domain import attempts, job, remedies
 from domain.errors import Invalid, KeyReused, NotFound, Refused, StaleAttempt
 from domain.job import JOB, JobState, SeparationRequested
 from domain.stems import StemFile
@@ -16,10 +16,10 @@ ASKED = SeparationRequested(
 STEMS = (StemFile("vocals", "k", 1, "audio/flac"),)
 
 
-def running(attempts: int = 1) -> JobState:
+def running(times: int = 1) -> JobState:
     state = JOB.fold([ASKED])
-    for number in range(attempts):
-        state = JOB.fold(job.start(state, f"w{number}"), state)
+    for number in range(times):
+        state = JOB.fold(attempts.start(state, f"w{number}"), state)
     return state
 
 
@@ -31,25 +31,25 @@ def test_each_claim_is_a_new_attempt() -> None:
 def test_only_the_current_attempt_may_act(attempt: int) -> None:
     state = running(2)
     with pytest.raises(StaleAttempt):
-        job.record_stage(state, attempt, "decode", 5)
+        attempts.record_stage(state, attempt, "decode", 5)
     with pytest.raises(StaleAttempt):
-        job.complete(state, attempt, STEMS, 0.0)
+        attempts.complete(state, attempt, STEMS, 0.0)
     with pytest.raises(StaleAttempt):
         job.fail(state, attempt, "decode", "ffmpeg_failed", "")
 
 
 def test_completing_again_by_the_same_attempt_is_harmless() -> None:
     state = running()
-    state = JOB.fold(job.complete(state, 1, STEMS, 0.0), state)
-    assert job.complete(state, 1, STEMS, 0.0) == []
+    state = JOB.fold(attempts.complete(state, 1, STEMS, 0.0), state)
+    assert attempts.complete(state, 1, STEMS, 0.0) == []
     with pytest.raises(StaleAttempt):
-        job.complete(state, 2, STEMS, 0.0)
+        attempts.complete(state, 2, STEMS, 0.0)
 
 
 @pytest.mark.parametrize(
     "end",
     [
-        lambda s: job.complete(s, 1, STEMS, 0.0),
+        lambda s: attempts.complete(s, 1, STEMS, 0.0),
         lambda s: job.fail(s, 1, "decode", "ffmpeg_failed", ""),
         lambda s: job.cancel(s, "enough"),
     ],
@@ -58,7 +58,7 @@ def test_an_end_is_final(end) -> None:  # type: ignore[no-untyped-def]
     state = running()
     state = JOB.fold(end(state), state)
     status = state.status
-    assert job.start(state, "w") == []
+    assert attempts.start(state, "w") == []
     assert job.cancel(state, "again") == []
     assert job.fail(state, None, "", "worker_gave_up", "") == []
     assert state.status == status
@@ -79,11 +79,11 @@ def test_the_same_request_acts_once_and_another_is_refused() -> None:
 
 def test_a_job_that_does_not_exist_is_not_found() -> None:
     with pytest.raises(NotFound):
-        job.start(JobState(), "w")
+        attempts.start(JobState(), "w")
 
 
 def done(state: JobState) -> JobState:
-    return JOB.fold(job.complete(state, state.attempt, STEMS, 0.0), state)
+    return JOB.fold(attempts.complete(state, state.attempt, STEMS, 0.0), state)
 
 
 def requeued(state: JobState) -> JobState:
@@ -91,7 +91,7 @@ def requeued(state: JobState) -> JobState:
 
 
 def claimed(state: JobState) -> JobState:
-    return JOB.fold(job.start(state, "w"), state)
+    return JOB.fold(attempts.start(state, "w"), state)
 
 
 def failed(state: JobState) -> JobState:
@@ -102,9 +102,9 @@ def test_whoever_held_a_requeued_job_is_stale() -> None:
     state = requeued(running(2))
     assert (state.status, state.free, state.charged) == ("queued", False, 10)
     with pytest.raises(StaleAttempt):
-        job.record_stage(state, 2, "decode", 5)
+        attempts.record_stage(state, 2, "decode", 5)
     with pytest.raises(StaleAttempt):
-        job.complete(state, 2, STEMS, 0.0)
+        attempts.complete(state, 2, STEMS, 0.0)
     with pytest.raises(StaleAttempt):
         job.fail(state, 2, "decode", "ffmpeg_failed", "")
     again = claimed(state)
@@ -170,3 +170,21 @@ def test_operators_give_a_reason_for_a_job_that_exists(decide) -> None:  # type:
         decide(running(), " ")
     with pytest.raises(NotFound):
         decide(JobState(), "why")
+
+
+def test_an_attempt_that_was_handed_back_does_not_count() -> None:
+    state = running()
+    for _ in range(3 * job.MAX_ATTEMPTS):
+        state = JOB.fold(attempts.hand_back(state, state.attempt), state)
+        assert (state.status, state.worker) == ("queued", "")
+        state = JOB.fold(attempts.start(state, "w"), state)
+    assert state.status == "running"
+    for _ in range(job.MAX_ATTEMPTS):
+        state = JOB.fold(attempts.start(state, "w"), state)
+    assert state.status == "failed"
+
+
+def test_only_who_holds_a_job_hands_it_back() -> None:
+    state = running(2)
+    with pytest.raises(StaleAttempt):
+        attempts.hand_back(state, 1)

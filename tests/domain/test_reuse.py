@@ -7,7 +7,7 @@ from functools import reduce
 import msgspec
 import pytest
 
-from domain import job
+from domain import attempts, job
 from domain.aggregate import Event
 from domain.errors import Refused
 from domain.job import JobState, SeparationCompleted, SeparationRequested
@@ -32,7 +32,7 @@ def fold(*events: Event) -> JobState:
 def completed(asked: SeparationRequested = ASKED, bundle: StemFile | None = None) -> JobState:
     state = fold(asked)
     for event in (
-        *job.start(state, "w"),
+        *attempts.start(state, "w"),
         job.StemStored("usr", 1, VOCALS, -1.0, -120.0),
         job.StemStored("usr", 1, REST, -1.0, -120.0),
         SeparationCompleted("usr", 1, (VOCALS.file, REST.file), -1.0, bundle),
@@ -80,7 +80,7 @@ def test_where_the_bytes_lie_and_what_they_cost_makes_no_other_stems(
 
 def test_nothing_is_given_of_a_job_that_has_not_completed_or_was_paid_back() -> None:
     assert reuse(ASKED, "j", JobState()) == []
-    assert reuse(ASKED, "j", fold(ASKED, *job.start(fold(ASKED), "w"))) == []
+    assert reuse(ASKED, "j", fold(ASKED, *attempts.start(fold(ASKED), "w"))) == []
     made = completed()
     (given_back,) = refund(made, "grant", "it hisses")
     assert reuse(ASKED, "j", job.evolve(made, given_back)) == []
@@ -95,7 +95,7 @@ def test_a_completed_job_names_its_stems_their_companions_and_its_zip() -> None:
 
 
 def test_a_job_without_stems_names_nothing() -> None:
-    running = fold(ASKED, *job.start(fold(ASKED), "w"))
+    running = fold(ASKED, *attempts.start(fold(ASKED), "w"))
     stored = job.evolve(running, job.StemStored("usr", 1, VOCALS, 0.0, None))
     assert stored.named == frozenset()
     (cancelled,) = job.cancel(stored, "no more")
@@ -103,7 +103,7 @@ def test_a_job_without_stems_names_nothing() -> None:
 
 
 def test_tidied_is_said_once_after_the_end_and_anew_after_another_try() -> None:
-    state = fold(ASKED, *job.start(fold(ASKED), "w"))
+    state = fold(ASKED, *attempts.start(fold(ASKED), "w"))
     with pytest.raises(Refused, match="still writes"):
         job.tidied(state, 0)
     for event in job.fail(state, 1, "encode", "ffmpeg_failed", "It broke."):

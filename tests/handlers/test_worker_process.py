@@ -24,6 +24,7 @@ from domain.asset import ASSET
 from domain.audio import Audio
 from domain.commit import Meta
 from domain.job import JOB
+from handlers.relay import Relay
 from infra import demo_song
 from infra.bootstrap import Application
 from infra.local.ports import free_port
@@ -31,6 +32,7 @@ from infra.operations import WorkerPulse
 from infra.settings import to_environment
 from projections.doorbell import envelope, ring
 from tests.conftest import Cloud
+from tests.handlers.test_relay import records
 from tests.handlers.test_spot import Metadata, metadata
 
 __all__ = ["metadata"]
@@ -131,12 +133,13 @@ def test_what_cannot_end_in_the_grace_goes_on_elsewhere_at_once(
     signalled = time.monotonic()
     second = start(lanes="short")
     assert first.wait(20) == 0
+    # The commit that hands the job back wakes the other one; the first message is gone.
+    Relay(application.bus)({"Records": records(application)[-1:]})
     while (state := application.store.load(JOB, "job-job").state).status != "completed":
         assert second.poll() is None
-        # The message would be invisible for a minute, had it not been given back.
         assert time.monotonic() < signalled + 50, state
         time.sleep(0.1)
-    assert state.attempt == 2
+    assert (state.attempt, state.fresh_at) == (2, 1)
 
 
 def test_it_goes_before_its_instance_does(

@@ -65,7 +65,10 @@ def test_the_local_stack_knows_every_declared_type_and_every_resource_has_an_out
 
 def test_work_is_woken_by_fresh_commits_only_and_projections_by_all() -> None:
     template = load()
-    fresh, separations = [{"exists": False}], ["SeparationRequested", "SeparationRequeued"]
+    fresh, separations = (
+        [{"exists": False}],
+        ["SeparationRequested", "SeparationRequeued", "SeparationHandedBack"],
+    )
     for rule, events, lane in [
         ("SeparationRule", separations, {"lane": ["short", {"exists": False}]}),
         ("LongSeparationRule", separations, {"lane": ["long"]}),

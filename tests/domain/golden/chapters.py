@@ -19,6 +19,7 @@ from commands import (
     CompleteSeparation,
     CompleteUpload,
     FailSeparation,
+    HandBack,
     InitializeUpload,
     NoteDispute,
     NoteRefund,
@@ -217,9 +218,21 @@ def resumed() -> World:
     return tell.world
 
 
+def handed_back() -> World:
+    """A worker that had to go, and the one that went on."""
+    tell = Teller("usr_fay")
+    tell.world.sign_up("usr_fay")
+    tell.world.ready_asset("usr_fay", "ast_wave")
+    tell.do(RequestSeparation("usr_fay", "job_moved", "ast_wave", "two", "flac"))
+    tell.do(StartSeparation("job_moved", "w:1"), HandBack("job_moved", 1))
+    tell.do(StartSeparation("job_moved", "w:2"))
+    return tell.world
+
+
 # A file is never written again; see the package.
 CHAPTERS: dict[str, Callable[[], World]] = {
     "2026-11-resumed": resumed,
+    "2026-11-handed-back": handed_back,
     "2026-11-first": first_release,
     "2026-11-operators": operators,
     "2026-11-unfinished": unfinished,
