@@ -50,6 +50,7 @@ class Making:
         self._app, self._workplace, self._metrics = application, workplace, metrics
         self._heart, self._stages, self._execute = heart, stages, execute
         self._files: dict[str, Path] = {}
+        self._uploading, self._upload_tries = 0.0, 1
         self.loading = 0.0  # seconds that it took to bring the model into memory
 
     async def make(self, state: JobState) -> tuple[Stored, float, StemFile | None]:
@@ -59,13 +60,14 @@ class Making:
         """
         asked = state.asked
         missing = [name for name in asked.stems if name not in state.stored]
-        source_bytes = await size_of(self._app.objects, asked.source_key) if missing else 0
+        source_bytes = await self._source_bytes(asked) if missing else 0
         audio = Audio(asked.samples, asked.rate, asked.channels)
         room = space.needed(
             audio, len(asked.stems), asked.format, source_bytes, bundle=asked.bundle
         )
         name = f"{self._heart.job_id}-{self._heart.attempt}"
-        async with self._workplace.space.reserved(room, self._heart.cancelled):
+        place = self._workplace.path(name)
+        async with self._workplace.space.reserved(room, place, self._heart.cancelled):
             with self._workplace.directory(name) as directory:
                 stored, gain_db = dict(state.stored), state.gain_db
                 if missing:
@@ -74,6 +76,13 @@ class Making:
                     stored |= await self._deliver(asked, pipeline, missing, gain_db)
                 zipped = await self._bundle(asked, stored, directory) if asked.bundle else None
                 return stored, gain_db, zipped
+
+    async def _source_bytes(self, asked: SeparationRequested) -> int:
+        async def ask(watch: Watch) -> int:
+            return await until_stopped(size_of(self._app.objects, asked.source_key), watch)
+
+        self._heart.enter("download")
+        return await self._stages.quietly("download", ask)
 
     async def _separate(
         self, asked: SeparationRequested, pipeline: Pipeline, gain_db: float | None
@@ -134,9 +143,8 @@ class Making:
 
     async def _arrived(self, uploads: dict[str, asyncio.Task[StoredStem]]) -> Stored:
         self._heart.enter("upload")
-        begun = time.monotonic()
         stems = await until_stopped(asyncio.gather(*uploads.values()), self._heart.cancelled)
-        await self._stages.record("upload", round(1000 * (time.monotonic() - begun)), 1)
+        await self._stages.record("upload", round(1000 * self._uploading), self._upload_tries)
         return {stem.name: stem for stem in stems}
 
     async def _store(
@@ -167,7 +175,10 @@ class Making:
         async def put(watch: Watch) -> None:
             await until_stopped(self._app.objects.upload(path, key, media_type), watch)
 
-        await self._stages.quietly("upload", put)
+        begun = time.monotonic()
+        _, tries = await self._stages.attempt("upload", put, quiet=True)
+        self._uploading += time.monotonic() - begun
+        self._upload_tries = max(self._upload_tries, tries)
 
     async def _bundle(
         self, asked: SeparationRequested, stored: Stored, directory: Path

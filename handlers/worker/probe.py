@@ -63,8 +63,10 @@ class Probe:
         try:
             size = await size_of(self._app.objects, key)
             # Uploads are large: unasked, one takes the room that running jobs were promised.
-            async with self._workplace.space.reserved(size, lambda: self._draining):
-                with self._workplace.directory(f"probe-{asset_id}") as directory:
+            name = f"probe-{asset_id}"
+            place = self._workplace.path(name)
+            async with self._workplace.space.reserved(size, place, lambda: self._draining):
+                with self._workplace.directory(name) as directory:
                     digest, found = await self._measured(key, directory / "source")
         except MediaError as error:
             return RejectAsset(asset_id, error.code, error.detail)

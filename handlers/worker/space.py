@@ -6,11 +6,11 @@ import asyncio
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from domain.audio import FORMATS, Audio, Cancelled
-from domain.errors import JobError
+from domain.errors import JobError, Unavailable
 
 # Logs, the interpreter's own files, and what other programs write meanwhile.
 SPARE_BYTES = 200_000_000
@@ -34,39 +34,64 @@ class Space:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._promised: dict[object, int] = {}
+        self._promised: list[_Promise] = []
 
     @property
     def free(self) -> int:
-        """Bytes that nobody was promised."""
+        """Bytes that nobody was promised and nobody has written."""
         there = shutil.disk_usage(self._root).free
-        return there - SPARE_BYTES - sum(self._promised.values())
+        return there - SPARE_BYTES - sum(promise.left for promise in self._promised)
 
     @asynccontextmanager
     async def reserved(
-        self, size: int, cancelled: Callable[[], bool], patience: float = 1800.0
+        self,
+        size: int,
+        directory: Path,
+        cancelled: Callable[[], bool],
+        patience: float = 300.0,
     ) -> AsyncIterator[None]:
-        """``size`` bytes are kept for the block; waits while other jobs hold the room.
+        """``size`` bytes are kept for the block, which writes into ``directory``; waits for room.
 
-        patience: seconds. Raises Cancelled; JobError ``worker_disk_full``, transient, when waiting
-        cannot help or took too long.
+        patience: seconds. Raises Cancelled; JobError ``worker_disk_full`` when the whole disk is
+        too small; Unavailable when waiting took too long: another worker may have room.
         """
-        give_up = time.monotonic() + patience
-        while self.free < size:
-            if cancelled():
-                raise Cancelled
-            if not self._promised or time.monotonic() > give_up:
-                raise JobError(
-                    "worker_disk_full",
-                    f"This job may need {size // 1_000_000} MB of disk and the worker has "
-                    f"{max(0, self.free) // 1_000_000} MB. It cost nothing; ask for fewer stems, "
-                    "or try again later.",
-                    transient=True,
-                )
-            await asyncio.sleep(_POLL_SECONDS)
-        ticket = object()
-        self._promised[ticket] = size
+        if size > shutil.disk_usage(self._root).total - SPARE_BYTES:
+            raise JobError(
+                "worker_disk_full",
+                f"This job may need {size // 1_000_000} MB of disk, more than the workers have. It "
+                "cost nothing; ask for fewer stems or a compressed format.",
+            )
+        await self._wait(size, cancelled, time.monotonic() + patience)
+        promise = _Promise(size, directory)
+        self._promised.append(promise)
         try:
             yield
         finally:
-            del self._promised[ticket]
+            self._promised.remove(promise)
+
+    async def _wait(self, size: int, cancelled: Callable[[], bool], give_up: float) -> None:
+        while self.free < size:
+            if cancelled():
+                raise Cancelled
+            if time.monotonic() > give_up:
+                raise Unavailable(
+                    f"The worker's disk has no room for the {size // 1_000_000} MB that this job "
+                    "may need. Try again later."
+                )
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+class _Promise:
+    """size: bytes that may be written into the directory in all."""
+
+    def __init__(self, size: int, directory: Path) -> None:
+        self._size, self._directory = size, directory
+
+    @property
+    def left(self) -> int:
+        """Of it not written yet."""
+        written = 0
+        for path in self._directory.glob("*"):
+            with suppress(FileNotFoundError):
+                written += path.stat().st_size
+        return max(0, self._size - written)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from domain.audio import FORMATS, Audio, Cancelled
-from domain.errors import JobError
+from domain.errors import JobError, Unavailable
 from handlers.worker import space
 from handlers.worker.space import SPARE_BYTES, Space, needed
 
@@ -27,18 +27,21 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Space:
     return Space(tmp_path)
 
 
+NOWHERE = Path("/nonexistent")
+
+
 def never() -> bool:
     return False
 
 
 async def test_room_is_kept_and_given_back(disk: Space) -> None:
-    async with disk.reserved(60 * MB, never):
+    async with disk.reserved(60 * MB, NOWHERE, never):
         assert disk.free == 40 * MB
-        async with disk.reserved(40 * MB, never):
+        async with disk.reserved(40 * MB, NOWHERE, never):
             assert disk.free == 0
     assert disk.free == 100 * MB
     with pytest.raises(ValueError, match="broke"):
-        async with disk.reserved(60 * MB, never):
+        async with disk.reserved(60 * MB, NOWHERE, never):
             raise ValueError("broke")
     assert disk.free == 100 * MB
 
@@ -47,7 +50,7 @@ async def test_a_job_waits_for_another_s_room(disk: Space) -> None:
     order = []
 
     async def job(name: str, seconds: float) -> None:
-        async with disk.reserved(60 * MB, never):
+        async with disk.reserved(60 * MB, NOWHERE, never):
             order.append(f"{name} in")
             await asyncio.sleep(seconds)
             order.append(f"{name} out")
@@ -57,19 +60,32 @@ async def test_a_job_waits_for_another_s_room(disk: Space) -> None:
 
 
 async def test_a_job_that_never_fits_fails_at_once(disk: Space) -> None:
-    with pytest.raises(JobError, match="101 MB of disk and the worker has 100 MB") as caught:
-        async with disk.reserved(101 * MB, never):
+    with pytest.raises(JobError, match="801 MB of disk, more than the workers have") as caught:
+        async with disk.reserved(801 * MB, NOWHERE, never):
             pass
-    assert (caught.value.code, caught.value.transient) == ("worker_disk_full", True)
+    assert (caught.value.code, caught.value.transient) == ("worker_disk_full", False)
+
+
+async def test_a_disk_that_others_filled_fails_no_job(disk: Space) -> None:
+    """Its message comes back, perhaps to a worker that has room."""
+    with pytest.raises(Unavailable, match="no room for the 101 MB"):
+        async with disk.reserved(101 * MB, NOWHERE, never, patience=0.05):
+            pass
+
+
+async def test_what_is_written_is_not_counted_twice(disk: Space, tmp_path: Path) -> None:
+    async with disk.reserved(60 * MB, tmp_path, never):
+        (tmp_path / "master").write_bytes(bytes(10 * MB))
+        assert disk.free == 50 * MB
 
 
 async def test_waiting_ends(disk: Space) -> None:
-    async with disk.reserved(60 * MB, never):
-        with pytest.raises(JobError):
-            async with disk.reserved(60 * MB, never, patience=0.1):
+    async with disk.reserved(60 * MB, NOWHERE, never):
+        with pytest.raises(Unavailable):
+            async with disk.reserved(60 * MB, NOWHERE, never, patience=0.1):
                 pass
         with pytest.raises(Cancelled):
-            async with disk.reserved(60 * MB, lambda: True):
+            async with disk.reserved(60 * MB, NOWHERE, lambda: True):
                 pass
     assert disk.free == 100 * MB
 

@@ -23,3 +23,16 @@ def test_a_place_is_made_and_left_empty(tmp_path: Path) -> None:
         assert directory.is_dir()
     place.close()
     assert not list(place.root.iterdir())
+
+
+def test_only_what_no_living_worker_holds_is_removed(tmp_path: Path) -> None:
+    """Whatever its process id: containers that share a disk have ids of their own."""
+    (tmp_path / "splitsound-dead" / "job").mkdir(parents=True)
+    first = Workplace(tmp_path)
+    with first.directory("job") as directory:
+        second = Workplace(tmp_path)
+        assert directory.is_dir()
+        assert not (tmp_path / "splitsound-dead").exists()
+        second.close()
+    first.close()
+    assert not list(tmp_path.iterdir())
