@@ -52,13 +52,13 @@ async def test_an_upload_that_does_not_fit_comes_back_and_is_not_rejected(
     workplace = Workplace(tmp_path / "work")
     probe = Probe(application, "w:1", workplace, structlog.get_logger())
     taken = workplace.space.free - 1000
-    workplace.space._promised["others"] = taken
+    others = workplace.space.reserved(taken, tmp_path / "nowhere", lambda: False)
     async with application.objects:
-        waiting = asyncio.create_task(probe.handle(uploaded))
-        await asyncio.sleep(0.5)
-        assert not waiting.done()
-        assert not list(workplace.root.glob("*/probe-*"))  # nothing is fetched meanwhile
-        del workplace.space._promised["others"]
+        async with others:
+            waiting = asyncio.create_task(probe.handle(uploaded))
+            await asyncio.sleep(0.5)
+            assert not waiting.done()
+            assert not list(workplace.root.glob("*/probe-*"))  # nothing is fetched meanwhile
         assert await waiting
     assert application.store.load(ASSET, "asset-ast").state.status == "ready"
 

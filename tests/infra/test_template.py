@@ -65,17 +65,16 @@ def test_the_local_stack_knows_every_declared_type_and_every_resource_has_an_out
 
 def test_work_is_woken_by_fresh_commits_only_and_projections_by_all() -> None:
     template = load()
-    fresh, separations = (
-        [{"exists": False}],
-        ["SeparationRequested", "SeparationRequeued", "SeparationHandedBack"],
-    )
-    for rule, events, lane in [
+    fresh = [{"exists": False}]
+    separations = ["SeparationRequested", "SeparationRequeued", "SeparationHandedBack"]
+    rules: list[tuple[str, list[str], dict[str, Any]]] = [
         ("SeparationRule", separations, {"lane": ["short", {"exists": False}]}),
         ("LongSeparationRule", separations, {"lane": ["long"]}),
         ("GpuSeparationRule", separations, {"lane": ["gpu-short"]}),
         ("GpuLongSeparationRule", separations, {"lane": ["gpu-long"]}),
         ("ProbeRule", ["UploadCompleted"], {}),
-    ]:
+    ]
+    for rule, events, lane in rules:
         assert properties(template, rule)["EventPattern"] == {
             "source": ["splitsound"],
             "detail": {"types": events, "origin": fresh, **lane},
