@@ -60,8 +60,9 @@ class Browser:
         return self._until(f"/v1/library/{asset}", {"ready", "rejected", "aborted"})
 
     def separate(self, asset: str, key: str | None = None, **wish: Any) -> str:
-        """Request a separation; the job's id."""
-        return str(self.post("/v1/jobs", {"asset_id": asset, **wish}, key)["job_id"])
+        """Request a separation, anew unless reuse is wished for; the job's id."""
+        body = {"asset_id": asset, "reuse": False, **wish}
+        return str(self.post("/v1/jobs", body, key)["job_id"])
 
     def ended(self, job: str) -> Json:
         """The job once it has ended."""

@@ -74,7 +74,9 @@ def test_a_song_is_paid_with_bought_credits_and_a_refund_leaves_a_debt(
     told = {"price": quote["price"], "price_list": quote["price_list"]}
     job = ann.ended(ann.separate(asset, quote=told))
     assert (job["status"], job["price"]) == ("completed", 6)
-    stale = ann.http.post("/v1/jobs", json={"asset_id": asset, "quote": told | {"price": 5}})
+    stale = ann.http.post(
+        "/v1/jobs", json={"asset_id": asset, "quote": told | {"price": 5}, "reuse": False}
+    )
     assert (stale.status_code, stale.json()["code"]) == (409, "price_changed")
 
     # The gift goes first to nobody: what is refunded takes the purchase, then the rest, then owes.

@@ -138,9 +138,23 @@ def test_an_encoder_that_died_is_an_error_and_no_file(
 
 
 def children() -> list[int]:
-    """This thread's children that still run."""
+    """This thread's children that still run, those from before the test aside."""
+    return [child for child in _mine() if child not in _before and alive(child)]
+
+
+_before: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def before() -> None:
+    """An emulator for other tests may run in this process, too."""
+    _before.clear()
+    _before.update(_mine())
+
+
+def _mine() -> list[int]:
     mine = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
-    return [child for child in map(int, mine.split()) if alive(child)]
+    return [int(child) for child in mine.split()]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")

@@ -33,8 +33,10 @@ class Done(Struct, frozen=True):
 
     @property
     def data(self) -> Any:
-        """The JSON on standard output."""
-        return json.loads(self.out)
+        """The JSON on standard output, after what servers of the test logged meanwhile."""
+        lines = self.out.splitlines(keepends=True)
+        first = next((n for n, line in enumerate(lines) if line[0] in "{["), 0)
+        return json.loads("".join(lines[first:]))
 
 
 def splitsound(capsys: Any, *arguments: str) -> Done:

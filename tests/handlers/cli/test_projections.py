@@ -249,7 +249,7 @@ def test_a_sample_says_how_much_it_was(shell: Shell) -> None:
 
 def test_wrong_names_and_paces_are_refused(shell: Shell) -> None:
     wrong = shell("projections", "rebuild", "nosuch")
-    known = "there are jobs, credits, library, purchases, usage"
+    known = "there are jobs, credits, library, purchases, results, usage"
     assert (wrong.code, known in wrong.err) == (2, True)
     pace = shell("projections", "rebuild", "jobs", "--throttle", "fast")
     assert (pace.code, "write 500,200" in pace.err) == (2, True)
