@@ -8,6 +8,14 @@ follow is woken by the commit itself.
 from __future__ import annotations
 
 from commands.dispatch import Context, Position, execute
+from commands.endpoints import (
+    AddWebhookEndpoint,
+    ChangeWebhookEndpoint,
+    DisableWebhookEndpoint,
+    EnableWebhookEndpoint,
+    RemoveWebhookEndpoint,
+    RotateWebhookSecret,
+)
 from commands.ledger import AdjustCredits
 from commands.operations import (
     AbandonSeparation,
@@ -43,17 +51,24 @@ from commands.uploads import (
     RecordProbe,
     RejectAsset,
 )
-from commands.users import SignUp
+from commands.users import CreateApiKey, EraseUser, FinishErasure, RevokeApiKey, SignUp
 
 __all__ = [
     "AbandonSeparation",
     "AbortUpload",
+    "AddWebhookEndpoint",
     "AdjustCredits",
     "CancelSeparation",
+    "ChangeWebhookEndpoint",
     "CompleteSeparation",
     "CompleteUpload",
     "Context",
+    "CreateApiKey",
+    "DisableWebhookEndpoint",
+    "EnableWebhookEndpoint",
+    "EraseUser",
     "FailSeparation",
+    "FinishErasure",
     "HandBack",
     "InitializeUpload",
     "NoteDispute",
@@ -69,9 +84,12 @@ __all__ = [
     "RecordStage",
     "RefundSeparation",
     "RejectAsset",
+    "RemoveWebhookEndpoint",
     "RequestSeparation",
     "RequeueSeparation",
     "Resume",
+    "RevokeApiKey",
+    "RotateWebhookSecret",
     "SignUp",
     "StartSeparation",
     "StoreStem",

@@ -14,12 +14,14 @@
     │   ├── NotAnAdmin       not_an_admin       403  no    the address is not on the list
     │   └── AdminClaimMissing admin_claim_missing 403 no   sign in again with admin: true
     ├── NotFound             not_found          404  no    absent, or somebody else's
+    ├── AccountErased        account_erased     410  no    the person asked to be forgotten
     ├── NotEnoughCredits     not_enough_credits 402  no    carries required and available
     ├── Refused              not_allowed_now    409  no    the aggregate's state forbids it
     │   ├── AssetNotReady    asset_not_ready    409  yes   the upload is still being probed
     │   ├── AssetUnusable    asset_rejected     422  no
     │   ├── PriceChanged     price_changed      409  no    the quote is of another price list
     │   ├── PurchaseUnknown  purchase_unknown   409  yes   paid, and not on record here (yet)
+    │   ├── BeingErased      account_being_erased 409 yes  somebody was forgotten a moment ago
     │   ├── StaleAttempt     stale_attempt      409  no    another worker took the job over
     │   ├── projections.generations.RebuildRunning
     │   │                    rebuild_running    409  no    another process rebuilds that read model
@@ -149,6 +151,13 @@ class NotFound(SplitSoundError):
     status = 404
 
 
+class AccountErased(SplitSoundError):
+    """The person behind the account asked to be forgotten, and is."""
+
+    code = "account_erased"
+    status = 410
+
+
 class NotEnoughCredits(SplitSoundError):
     """The account cannot cover the price.
 
@@ -216,6 +225,13 @@ class UploadExpired(Refused):
 
     code = "upload_expired"
     status = 410
+
+
+class BeingErased(Refused):
+    """The account's former owner is being forgotten; that takes minutes."""
+
+    code = "account_being_erased"
+    retryable = True
 
 
 class Conflict(SplitSoundError):

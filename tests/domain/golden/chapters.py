@@ -14,11 +14,18 @@ import msgspec
 from commands import (
     AbandonSeparation,
     AbortUpload,
+    AddWebhookEndpoint,
     AdjustCredits,
     CancelSeparation,
+    ChangeWebhookEndpoint,
     CompleteSeparation,
     CompleteUpload,
+    CreateApiKey,
+    DisableWebhookEndpoint,
+    EnableWebhookEndpoint,
+    EraseUser,
     FailSeparation,
+    FinishErasure,
     HandBack,
     InitializeUpload,
     NoteDispute,
@@ -33,9 +40,13 @@ from commands import (
     RecordStage,
     RefundSeparation,
     RejectAsset,
+    RemoveWebhookEndpoint,
     RequestSeparation,
     RequeueSeparation,
     Resume,
+    RevokeApiKey,
+    RotateWebhookSecret,
+    SignUp,
     StartSeparation,
     StoreStem,
     TidyMedia,
@@ -229,6 +240,29 @@ def handed_back() -> World:
     return tell.world
 
 
+def people() -> World:
+    """Keys and endpoints of a person, who is erased and comes back."""
+    tell = Teller("usr_gus")
+    tell.world.sign_up("usr_gus")
+    later = tell.world.clock.now() + 3_600_000
+    tell.do(
+        CreateApiKey("usr_gus", "key_one", "my script", "d" * 64, ("write", "read"), later),
+        CreateApiKey("usr_gus", "key_two", "another", "e" * 64, ("billing",)),
+        RevokeApiKey("usr_gus", "key_one"),
+        AddWebhookEndpoint("usr_gus", "whk_one", "https://a.example/", "whsec_a", ("job.failed",)),
+        AddWebhookEndpoint("usr_gus", "whk_two", "https://b.example/", "whsec_b"),
+        ChangeWebhookEndpoint("usr_gus", "whk_one", types=()),
+        RotateWebhookSecret("usr_gus", "whk_one", "whsec_c", later),
+        DisableWebhookEndpoint("usr_gus", "whk_one", "failing"),
+        EnableWebhookEndpoint("usr_gus", "whk_one"),
+        RemoveWebhookEndpoint("usr_gus", "whk_two"),
+        EraseUser("usr_gus", "asked for it"),
+        FinishErasure("usr_gus", 7),
+        SignUp("usr_gus", "issuer", "gus@example.org"),
+    )
+    return tell.world
+
+
 # A file is never written again; see the package.
 CHAPTERS: dict[str, Callable[[], World]] = {
     "2026-11-resumed": resumed,
@@ -237,4 +271,5 @@ CHAPTERS: dict[str, Callable[[], World]] = {
     "2026-11-operators": operators,
     "2026-11-unfinished": unfinished,
     "2026-11-payments": payments,
+    "2026-11-people": people,
 }
