@@ -152,7 +152,7 @@ def _short(value: Any, longest: int) -> str:
     if isinstance(value, list) and value:
         text = ",".join(_member(v) for v in value)
     else:
-        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        text = _member(value)
     return text if not longest or len(text) <= longest else text[: longest - 1] + "…"
 
 
@@ -160,7 +160,7 @@ def _member(value: Any) -> str:
     """A stem by its name, a draw as ``grant:credits``."""
     if isinstance(value, dict) and "name" in value:
         return str(value["name"])
-    if isinstance(value, list):
+    if isinstance(value, list) and value:
         return ":".join(_member(v) for v in value)
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 

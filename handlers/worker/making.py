@@ -33,6 +33,8 @@ from infra.stems.track import Delivered
 
 Execute = Callable[[Command], Awaitable[None]]
 Stored = dict[str, StoredStem]
+# Outputs that are encoded at the same time: an encoder uses one core, and workers have two or more.
+_AT_ONCE = 2
 
 
 class Making:
@@ -119,18 +121,29 @@ class Making:
     async def _deliver(
         self, asked: SeparationRequested, pipeline: Pipeline, missing: list[str], gain_db: float
     ) -> Stored:
-        """Encode one output after the other; each is uploaded while the next is encoded."""
+        """Encode a few outputs at a time; each is uploaded while the next ones are encoded."""
         uploads: dict[str, asyncio.Task[StoredStem]] = {}
 
         async def encode(watch: Watch) -> None:
-            for number, name in enumerate(missing):
-                if name not in uploads:
-                    made = await asyncio.to_thread(pipeline.deliver, name, gain_db, watch)
-                    self._files[name] = made.file
-                    uploads[name] = asyncio.create_task(
+            waiting = [name for name in missing if name not in uploads]
+            for first in range(0, len(waiting), _AT_ONCE):
+                names = waiting[first : first + _AT_ONCE]
+                # All of them end before the first failure is told: a thread cannot be stopped,
+                # and another try must not find it still at the same files.
+                ended = await asyncio.gather(
+                    *(asyncio.to_thread(pipeline.deliver, name, gain_db, watch) for name in names),
+                    return_exceptions=True,
+                )
+                for made in ended:
+                    if isinstance(made, BaseException):
+                        continue
+                    self._files[made.name] = made.file
+                    uploads[made.name] = asyncio.create_task(
                         self._store(asked, made, gain_db, pipeline.residual_db)
                     )
-                self._progress((number + 1) / len(missing))
+                for failed in (e for e in ended if isinstance(e, BaseException)):
+                    raise failed
+                self._progress(len(uploads) / len(missing))
 
         try:
             begun = time.monotonic()
