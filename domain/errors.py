@@ -6,6 +6,7 @@
     │   ├── UnknownStem      unknown_stem       422  no
     │   ├── UnknownPack      unknown_pack       422  no
     │   ├── UnsupportedFormat unsupported_format 422 no    e.g. MP3 at 192 kHz
+    │   ├── WebhookAddressRefused webhook_address_refused 422 no  an address that is not public
     │   ├── UploadTooLarge   upload_too_large   413  no
     │   ├── KeyReused        idempotency_key_reused 422 no same key, different body
     │   └── PartsMismatch    parts_mismatch     422  no    S3 lacks a part or its ETag differs
@@ -97,6 +98,14 @@ class UnsupportedFormat(Invalid):
     """The output format is unknown, or cannot carry this audio unchanged."""
 
     code = "unsupported_format"
+
+
+class WebhookAddressRefused(Invalid):
+    """A webhook's URL leads where no message is sent. Carries ``reason``: malformed, credentials,
+    port, insecure, unresolved or private_address.
+    """
+
+    code = "webhook_address_refused"
 
 
 class UploadTooLarge(Invalid):

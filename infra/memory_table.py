@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from infra.operations.table import OperationalTable
+from infra.operations.table import Delete, OperationalTable, Put
 
 T = TypeVar("T")
 
@@ -31,11 +31,60 @@ class MemoryTable(OperationalTable):
         for key in keys:
             yield key[1], msgspec.json.decode(self._items[key][0], type=kind)
 
+    def between(
+        self,
+        pk: str,
+        kind: type[T],
+        low: str,
+        high: str,
+        limit: int,
+        *,
+        after: str = "",
+        newest_first: bool = False,
+    ) -> list[tuple[str, T]]:
+        """See OperationalTable."""
+        found = [(sk, value) for sk, value in self.query(pk, kind) if low <= sk <= high]
+        if newest_first:
+            found.reverse()
+        if after:
+            found = [
+                each for each in found if (each[0] < after if newest_first else each[0] > after)
+            ]
+        return found[:limit]
+
+    def together(self, *writes: Put | Delete) -> bool:
+        """See OperationalTable."""
+        with self._lock:
+            for write in writes:
+                if isinstance(write, Put) and write.revision is not None:
+                    _, now = self._items.get((write.pk, write.sk), (b"", 0))
+                    if now != write.revision:
+                        return False
+            for write in writes:
+                if isinstance(write, Delete):
+                    self._items.pop((write.pk, write.sk), None)
+                else:
+                    revision = 0 if write.revision is None else write.revision + 1
+                    body = msgspec.json.encode(write.value)
+                    self._items[write.pk, write.sk] = (body, revision)
+        return True
+
+    def delete(self, pk: str, sk: str) -> None:
+        """See OperationalTable."""
+        self._items.pop((pk, sk), None)
+
     def put(self, pk: str, sk: str, value: object, expires: int | None = None) -> None:  # noqa: ARG002
         """See OperationalTable."""
         self._items[pk, sk] = (msgspec.json.encode(value), 0)
 
-    def replace(self, pk: str, sk: str, value: object, revision: int) -> bool:
+    def replace(
+        self,
+        pk: str,
+        sk: str,
+        value: object,
+        revision: int,
+        expires: int | None = None,  # noqa: ARG002
+    ) -> bool:
         """See OperationalTable."""
         with self._lock:
             _, now = self._items.get((pk, sk), (b"", 0))

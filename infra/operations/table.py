@@ -7,10 +7,28 @@ from typing import Any, TypeVar
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
 
 from infra.faults import unavailable
 
 T = TypeVar("T")
+
+
+class Put(Struct, frozen=True):
+    """Write an item. expires: epoch seconds; revision: as of ``replace``; None writes anyway."""
+
+    pk: str
+    sk: str
+    value: Any
+    expires: int | None = None
+    revision: int | None = None
+
+
+class Delete(Struct, frozen=True):
+    """Delete an item, if there is one."""
+
+    pk: str
+    sk: str
 
 
 class OperationalTable:
@@ -44,26 +62,78 @@ class OperationalTable:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
+    def between(
+        self,
+        pk: str,
+        kind: type[T],
+        low: str,
+        high: str,
+        limit: int,
+        *,
+        after: str = "",
+        newest_first: bool = False,
+    ) -> list[tuple[str, T]]:
+        """At most ``limit`` items of a partition with ``sk`` from ``low`` to ``high``, in order.
+
+        after: go on behind that ``sk``. newest_first: the other way round.
+        """
+        request: dict[str, Any] = {
+            "KeyConditionExpression": "#pk = :pk AND #sk BETWEEN :low AND :high",
+            "ExpressionAttributeNames": {"#pk": "pk", "#sk": "sk"},
+            "ExpressionAttributeValues": {
+                ":pk": {"S": pk}, ":low": {"S": low}, ":high": {"S": high},
+            },
+            "ScanIndexForward": not newest_first,
+            "Limit": limit,
+            "ConsistentRead": True,
+        }  # fmt: skip
+        found: list[tuple[str, T]] = []
+        start = _key(pk, after) if after else None
+        while True:
+            answer = self._call(
+                "query", **request, **({"ExclusiveStartKey": start} if start else {})
+            )
+            found += [
+                (item["sk"]["S"], msgspec.json.decode(item["body"]["S"], type=kind))
+                for item in answer["Items"]
+            ]
+            start = answer.get("LastEvaluatedKey")
+            if start is None or len(found) >= limit:
+                return found[:limit]
+
+    def together(self, *writes: Put | Delete) -> bool:
+        """All of the writes or none. False when an item's revision has moved on."""
+        try:
+            self._send("transact_write_items", {"TransactItems": [self._part(w) for w in writes]})
+        except _Moved:
+            return False
+        return True
+
+    def _part(self, write: Put | Delete) -> dict[str, Any]:
+        if isinstance(write, Delete):
+            return {"Delete": {"TableName": self._table, "Key": _key(write.pk, write.sk)}}
+        item = _item(write.pk, write.sk, write.value, write.expires)
+        if write.revision is None:
+            return {"Put": {"TableName": self._table, "Item": item}}
+        return {"Put": {"TableName": self._table, **_counted(item, write.revision)}}
+
+    def delete(self, pk: str, sk: str) -> None:
+        """Delete an item, whatever it says; harmless without one."""
+        self._call("delete_item", Key=_key(pk, sk))
+
     def put(self, pk: str, sk: str, value: object, expires: int | None = None) -> None:
         """Write an item, whatever stood there. expires: epoch seconds."""
         self._call("put_item", Item=_item(pk, sk, value, expires))
 
-    def replace(self, pk: str, sk: str, value: object, revision: int) -> bool:
+    def replace(
+        self, pk: str, sk: str, value: object, revision: int, expires: int | None = None
+    ) -> bool:
         """Write an item whose revision is still that one (0: or that is absent), counting it up.
 
         False when it has moved on.
         """
-        item = _item(pk, sk, value, None) | {"revision": {"N": str(revision + 1)}}
-        condition = "#revision = :revision" + (
-            " OR attribute_not_exists(#revision)" if revision == 0 else ""
-        )
-        return self._conditional(
-            "put_item",
-            Item=item,
-            ConditionExpression=condition,
-            ExpressionAttributeNames={"#revision": "revision"},
-            ExpressionAttributeValues={":revision": {"N": str(revision)}},
-        )
+        item = _item(pk, sk, value, expires)
+        return self._conditional("put_item", **_counted(item, revision))
 
     def overwrite(self, pk: str, sk: str, value: object) -> bool:
         """Write an item only where there is one. False without."""
@@ -92,12 +162,23 @@ class OperationalTable:
         return True
 
     def _call(self, operation: str, **request: Any) -> Any:
+        return self._send(operation, {"TableName": self._table, **request})
+
+    def _send(self, operation: str, request: dict[str, Any]) -> Any:
         try:
-            return getattr(self._client, operation)(TableName=self._table, **request)
+            return getattr(self._client, operation)(**request)
         except self._client.exceptions.ConditionalCheckFailedException as error:
             raise _Moved from error
         except (ClientError, BotoCoreError) as error:
+            if _is_moved(error):
+                raise _Moved from error
             raise unavailable("The operational table", error, f"table/{self._table}") from error
+
+
+def _is_moved(error: Exception) -> bool:
+    """Whether a transaction failed by its conditions, and not for others' transactions."""
+    reasons = getattr(error, "response", {}).get("CancellationReasons", ())
+    return any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons)
 
 
 class _Moved(Exception):
@@ -113,3 +194,16 @@ def _item(pk: str, sk: str, value: object, expires: int | None) -> dict[str, Any
     if expires is not None:
         item["expires"] = {"N": str(expires)}
     return item
+
+
+def _counted(item: dict[str, Any], revision: int) -> dict[str, Any]:
+    """A put of the item while its revision is that one."""
+    condition = "#revision = :revision" + (
+        " OR attribute_not_exists(#revision)" if revision == 0 else ""
+    )
+    return {
+        "Item": item | {"revision": {"N": str(revision + 1)}},
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": {"#revision": "revision"},
+        "ExpressionAttributeValues": {":revision": {"N": str(revision)}},
+    }
