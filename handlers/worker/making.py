@@ -156,7 +156,13 @@ class Making:
 
     async def _arrived(self, uploads: dict[str, asyncio.Task[StoredStem]]) -> Stored:
         self._heart.enter("upload")
-        stems = await until_stopped(asyncio.gather(*uploads.values()), self._heart.cancelled)
+        # All come to their end before the first failure is told: the next attempt need not make
+        # again what can be stored now.
+        arriving = asyncio.gather(*uploads.values(), return_exceptions=True)
+        ended = await until_stopped(arriving, self._heart.cancelled)
+        for failed in (e for e in ended if isinstance(e, BaseException)):
+            raise failed
+        stems = [e for e in ended if isinstance(e, StoredStem)]
         await self._stages.record("upload", round(1000 * self._uploading), self._upload_tries)
         return {stem.name: stem for stem in stems}
 

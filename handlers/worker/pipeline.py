@@ -21,12 +21,15 @@ from domain.errors import MediaError
 from domain.job import SeparationRequested
 from domain.stems import without
 from handlers.worker.stages import Watch
-from infra import media
+from infra import heap, media
 from infra.media.sound import Block
 from infra.separators import Request, Separator
 from infra.separators.held import Held
 from infra.stems.levels import Residual
 from infra.stems.track import Delivered, Track
+
+# Seconds of audio after which free memory is given back, and again at the end.
+_TIDY_SECONDS = 120
 
 
 class Spent(Struct):
@@ -85,10 +88,15 @@ class Pipeline:
             tracks = [stack.enter_context(self._track(name, watch)) for name in self._wanted]
             stems = separator.separate(self._heard(sound, song), request, progress, watch)
             stack.enter_context(closing(stems))  # type: ignore[type-var]  # a generator
+            tidied = 0
             for block in stems:
                 self._write(tracks, block, song)
+                if song.taken - tidied >= _TIDY_SECONDS * audio.rate:
+                    heap.give_back()
+                    tidied = song.taken
             for track in tracks:
                 track.finish()
+        heap.give_back()
         self._tracks = {track.name: track for track in tracks}
         self.spent.separate = time.monotonic() - begun - self.spent.decode - self.spent.encode
 

@@ -211,7 +211,8 @@ async def test_a_worker_that_was_overtaken_while_it_uploads(shop: Workshop, acti
     assert await shop.work() is True
     state = shop.state
     assert (state.status, state.attempt, state.worker) == (RUNNING, 2, "another")
-    assert [(e.attempt, e.stem.name) for e in shop.events(StemStored)] == [(1, "vocals")]
+    # The vocals may have stood before the job was taken over; nothing is said of it afterwards.
+    assert {(e.attempt, e.stem.name) for e in shop.events(StemStored)} <= {(1, "vocals")}
     assert shop.left() == []
 
 
