@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -24,6 +24,11 @@ class MemoryTable(OperationalTable):
         """See OperationalTable."""
         found = self._items.get((pk, sk))
         return msgspec.json.decode(found[0], type=kind) if found else None
+
+    def get_many(self, keys: Sequence[tuple[str, str]], kind: type[T]) -> dict[tuple[str, str], T]:
+        """See OperationalTable."""
+        found = {key: self.get(*key, kind) for key in keys}
+        return {key: value for key, value in found.items() if value is not None}
 
     def query(self, pk: str, kind: type[T], begins: str = "") -> Iterator[tuple[str, T]]:
         """See OperationalTable."""

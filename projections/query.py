@@ -6,6 +6,7 @@ that new; rows that lag are caught up here, so that whoever wrote reads what the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Generic
 
@@ -14,7 +15,7 @@ from msgspec import Struct
 
 from domain.errors import Conflict, Invalid, NotFound
 from projections.catch_up import Reading, anew, catch_up
-from projections.folding import fold, piece
+from projections.folding import ReadModelStuck, fold, piece
 from projections.ports import Row
 from projections.projection import Projection, View
 
@@ -46,6 +47,27 @@ def at_least(
     if head is None or head.version < min_version:
         head = _followed(projection, stream, reading, number)
     return _versioned(projection, head, reading) if head else None
+
+
+def several(
+    projection: Projection[View], least: Mapping[str, int], reading: Reading
+) -> dict[str, Versioned[View]]:
+    """The views of those streams, each at its version or later, or the newest there is.
+
+    One batch reads them all; only rows that lag are caught up one by one. A view that cannot
+    follow its stream is what it last was.
+    """
+    number = reading.generations.live(projection.name)
+    rows = reading.rows.heads(projection.generation(number), list(least))
+    found: dict[str, Versioned[View]] = {}
+    for stream, version in least.items():
+        head = rows.get(stream)
+        if head is None or head.version < version:
+            with suppress(ReadModelStuck):
+                head = _followed(projection, stream, reading, number)
+        if head:
+            found[stream] = _versioned(projection, head, reading)
+    return found
 
 
 def own(

@@ -23,6 +23,7 @@ from handlers.api.renderings import Moment, moment, moment_or_none
 from handlers.api.result_renderings import Quality, Stem, Zip
 from handlers.api.service import Service
 from handlers.operating.lanes import NOTHING, Expected
+from infra.operations import Progress
 from projections.jobs import JobView
 from projections.progress import current_stage, overall
 from projections.query import Versioned
@@ -177,17 +178,22 @@ class Live(Struct, frozen=True):
 
 def reported(service: Service, view: JobView) -> Live:
     """What can be said of the job at this moment."""
-    stage, done = _progress(service, view)
+    running = view.status == RUNNING
+    return told(
+        service, view, service.application.operations.progress(view.job_id) if running else None
+    )
+
+
+def told(service: Service, view: JobView, report: Progress | None) -> Live:
+    """What can be said of the job, given its worker's report."""
+    stage, done = _progress(view, report)
     return Live(stage, done, service.waiting.expected(view, overall(view, stage, done)))
 
 
-def _progress(service: Service, view: JobView) -> tuple[str, float]:
-    if view.status != RUNNING:
-        return "", 0.0
-    live = service.application.operations.progress(view.job_id)
+def _progress(view: JobView, live: Progress | None) -> tuple[str, float]:
     # A report of another attempt is of a worker that lost the job, or whose claim is not
     # in the row yet.
-    if live is None or live.attempt != view.attempt:
+    if view.status != RUNNING or live is None or live.attempt != view.attempt:
         return "", 0.0
     return live.stage, live.done
 

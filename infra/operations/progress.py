@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from commands.ports import Clock
@@ -44,6 +46,12 @@ class DynamoDBOperations:
     def progress(self, job_id: str) -> Progress | None:
         """The job's live progress, if a worker reported any in the last day."""
         return self._table.get(f"progress#{job_id}", "progress", Progress)
+
+    def progresses(self, job_ids: Sequence[str]) -> dict[str, Progress]:
+        """What ``progress`` says of each of those jobs that has a report, in few requests."""
+        keys = [(f"progress#{job_id}", "progress") for job_id in job_ids]
+        found = self._table.get_many(keys, Progress)
+        return {pk.partition("#")[2]: report for (pk, _), report in found.items()}
 
     def report(self, job_id: str, progress: Progress) -> None:
         """Say how far an attempt is; this is also its sign of life."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
+from domain.errors import Unavailable
 from infra.faults import unavailable
 
 T = TypeVar("T")
+_BATCH = 100
 
 
 class Put(Struct, frozen=True):
@@ -43,6 +45,23 @@ class OperationalTable:
         answer = self._call("get_item", Key=_key(pk, sk), ConsistentRead=True)
         item = answer.get("Item")
         return msgspec.json.decode(item["body"]["S"], type=kind) if item else None
+
+    def get_many(self, keys: Sequence[tuple[str, str]], kind: type[T]) -> dict[tuple[str, str], T]:
+        """Those of the items that are there, by (pk, sk), consistently read; keys without repeats.
+
+        A request takes a hundred keys; what DynamoDB leaves out of an answer is asked for again.
+        """
+        found: dict[tuple[str, str], T] = {}
+        left = [_key(pk, sk) for pk, sk in keys]
+        while left:
+            now, left = left[:_BATCH], left[_BATCH:]
+            wanted = {self._table: {"Keys": now, "ConsistentRead": True}}
+            answer = self._batch(RequestItems=wanted)
+            for item in answer["Responses"].get(self._table, ()):
+                place = item["pk"]["S"], item["sk"]["S"]
+                found[place] = msgspec.json.decode(item["body"]["S"], type=kind)
+            left += answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", ())
+        return found
 
     def query(self, pk: str, kind: type[T], begins: str = "") -> Iterator[tuple[str, T]]:
         """The items of a partition in the order of ``sk``, each with it."""
@@ -172,7 +191,10 @@ class OperationalTable:
         except (ClientError, BotoCoreError) as error:
             if _is_moved(error):
                 raise _Moved from error
-            raise unavailable("The operational table", error, f"table/{self._table}") from error
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> Unavailable:
+        return unavailable("The operational table", error, f"table/{self._table}")
 
 
 def _is_moved(error: Exception) -> bool:
