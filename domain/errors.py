@@ -39,6 +39,7 @@
     ├── handlers.api.problems.NotReady
     │                        not_ready          503  yes   readiness names what does not answer
     ├── NothingForSale       nothing_for_sale   503  no    this deployment takes no payments
+    ├── TooManyStreams       too_many_streams   429  yes   event streams of one user; carries limit
     ├── WebhookRefused       webhook_refused    400  no    a signature that does not verify
     ├── CommitTooLarge       commit_too_large   413  no    over 300 KB
     ├── HistoryBroken        history_broken     500  no    the hash chain does not hold
@@ -305,6 +306,14 @@ class NothingForSale(SplitSoundError):
 
     code = "nothing_for_sale"
     status = 503
+
+
+class TooManyStreams(SplitSoundError):
+    """A user listens to as many event streams as one may; extra: limit, retry_after (s)."""
+
+    code = "too_many_streams"
+    status = 429
+    retryable = True
 
 
 class WebhookRefused(SplitSoundError):

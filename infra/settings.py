@@ -47,6 +47,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     metadata_url: of the instance that the worker runs on, asked for notices of interruption;
     empty where there is none. metrics_port: where a worker shows its metrics; 0 for none.
     metrics_host: the address that it listens on there, this machine's own unless told.
+
+    Of event streams: sse_poll_seconds between looks at the rows while somebody listens;
+    sse_ping_seconds between signs of life; sse_longest_seconds until a client has to come back, a
+    tenth more or less; sse_stall_seconds until a client that reads nothing is cut off;
+    sse_per_user: streams of one user at one process.
     """
 
     events_table: str
@@ -100,6 +105,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     metrics_port: int = 0
     metrics_host: str = "127.0.0.1"
     log_level: str = "info"
+    sse_poll_seconds: float = 1.0
+    sse_ping_seconds: float = 15.0
+    sse_longest_seconds: float = 900.0
+    sse_stall_seconds: float = 30.0
+    sse_per_user: int = 32
 
 
 def served(settings: Settings) -> tuple[str, ...]:
