@@ -10,7 +10,7 @@ from domain.sealed import Sealed
 TYPES = (
     "asset.ready", "asset.rejected",
     "job.queued", "job.started", "job.completed", "job.failed", "job.cancelled",
-    "webhook.test",
+    "purchase.paid", "webhook.test",
 )  # fmt: skip
 
 ASKED, GONE, FAILING = "asked", "gone", "failing"

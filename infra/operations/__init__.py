@@ -11,6 +11,7 @@ pk                        sk                      what
 ``progress#<job>``        ``progress``            live progress and the worker's heartbeat
 ``rung#<stream>``         ``rung``                when the sweeper last rang for the stream
 ``seen#<stream>``         ``seen``                what the sweeper saw of it, and since when
+see ``deliveries``                                messages to webhook endpoints
 ========================  ======================  ===========================================
 
 ``expires`` (epoch seconds) lets DynamoDB delete what nobody needs any more.
