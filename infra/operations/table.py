@@ -56,7 +56,7 @@ class OperationalTable:
         while left:
             now, left = left[:_BATCH], left[_BATCH:]
             wanted = {self._table: {"Keys": now, "ConsistentRead": True}}
-            answer = self._batch(RequestItems=wanted)
+            answer = self._send("batch_get_item", {"RequestItems": wanted})
             for item in answer["Responses"].get(self._table, ()):
                 place = item["pk"]["S"], item["sk"]["S"]
                 found[place] = msgspec.json.decode(item["body"]["S"], type=kind)
