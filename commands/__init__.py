@@ -17,6 +17,16 @@ from commands.endpoints import (
     RotateWebhookSecret,
 )
 from commands.ledger import AdjustCredits
+from commands.library import (
+    DeleteAsset,
+    DeleteJob,
+    PurgeAsset,
+    PurgeJob,
+    RenameAsset,
+    RestoreAsset,
+    RestoreJob,
+    TagAsset,
+)
 from commands.operations import (
     AbandonSeparation,
     Pause,
@@ -64,6 +74,8 @@ __all__ = [
     "CompleteUpload",
     "Context",
     "CreateApiKey",
+    "DeleteAsset",
+    "DeleteJob",
     "DisableWebhookEndpoint",
     "EnableWebhookEndpoint",
     "EraseUser",
@@ -76,6 +88,8 @@ __all__ = [
     "OpenCheckout",
     "Pause",
     "Position",
+    "PurgeAsset",
+    "PurgeJob",
     "RecordLapse",
     "RecordPayment",
     "RecordPending",
@@ -85,14 +99,18 @@ __all__ = [
     "RefundSeparation",
     "RejectAsset",
     "RemoveWebhookEndpoint",
+    "RenameAsset",
     "RequestSeparation",
     "RequeueSeparation",
+    "RestoreAsset",
+    "RestoreJob",
     "Resume",
     "RevokeApiKey",
     "RotateWebhookSecret",
     "SignUp",
     "StartSeparation",
     "StoreStem",
+    "TagAsset",
     "TidyMedia",
     "execute",
 ]

@@ -14,6 +14,7 @@ from domain.catalog import Catalog
 from domain.commit import Append, Meta
 from domain.controls import ControlsState
 from domain.errors import Conflict
+from domain.retention import Retention
 
 TRIES = 10
 
@@ -56,6 +57,7 @@ class Context(Struct, frozen=True):
     signup_grant: int = 600
     switchboard: Switchboard = AlwaysOpen()
     results: Results = NoResults()
+    retention: Retention = Retention()
     pause: Pause = time.sleep
     random: random.Random = field(default_factory=random.Random)
 

@@ -20,6 +20,7 @@ from domain.errors import Invalid
 from domain.job import JOB, JobState
 from domain.lanes import lane_for
 from domain.pricing import Quoted
+from domain.retention import expiry
 from domain.reuse import fingerprint, reuse
 from domain.stems import StemFile, StoredStem
 
@@ -170,11 +171,11 @@ def asked_for(
 ) -> job.SeparationRequested:
     """The wish with everything that follows from it: the one decision behind quotes and jobs.
 
-    Raises NotFound, AssetNotReady, AssetUnusable, UnknownModel, UnknownStem, UnsupportedFormat,
-    Invalid.
+    Raises NotFound, AssetGone, AssetNotReady, AssetUnusable, UnknownModel, UnknownStem,
+    UnsupportedFormat, Invalid.
     """
     source = context.store.load(ASSET, ASSET.stream(wish.asset_id)).state
-    audio = asset.separable(source, user_id)
+    audio = asset.separable(source, user_id, context.clock.now())
     prompt = context.catalog.prompt(wish.prompt)
     offer = pricing.offer(context.catalog, audio, wish.model, wish.stems, wish.format, prompt)
     model = context.catalog.model(offer.model)
@@ -195,7 +196,11 @@ def earlier_result(context: Context, asked: job.SeparationRequested) -> list[Eve
     earlier = load_job(context, found).state
     if earlier.reused_from and load_job(context, earlier.reused_from).state.refunded:
         return []  # they were found wanting where they were made
-    return reuse(asked, found, earlier)
+    if earlier.request and earlier.request.asset_id != asked.asset_id:
+        source = context.store.load(ASSET, ASSET.stream(earlier.request.asset_id)).state
+        if source.deleted_until:
+            return []  # what was made of a deleted upload goes with it
+    return reuse(asked, found, earlier, context.clock.now())
 
 
 @handles(CancelSeparation)
@@ -263,8 +268,9 @@ def complete_separation(
     """Raises StaleAttempt: the result of an attempt that lost the job is discarded."""
     loaded = load_job(context, command.job_id)
     events = attempts.complete(
-        loaded.state, command.attempt, command.stems, command.gain_db, command.bundle
-    )
+        loaded.state, command.attempt, command.stems, command.gain_db, command.bundle,
+        expiry(context.clock.now(), context.retention.stems),
+    )  # fmt: skip
     if not events:
         return (Position(loaded.tip.stream, loaded.version),)
     asked = loaded.state.asked

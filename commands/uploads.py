@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from commands.dispatch import Command, Context, Position, handles
+from commands.library import sealed_here
 from domain import asset, controls
 from domain.asset import ASSET, AssetState
 from domain.audio import Audio
 from domain.commit import Append, Loaded, Meta
 from domain.errors import Invalid, UploadTooLarge
+from domain.retention import expiry
 
 
 class InitializeUpload(Command, frozen=True):
@@ -88,8 +90,9 @@ def initialize_upload(
     if not loaded.version:
         check_intake(context)
     opening = asset.UploadInitialized(
-        command.user_id, command.filename, command.content_type, command.size,
+        command.user_id, "", command.content_type, command.size,
         command.part_size, command.key, command.upload_id,
+        sealed_here(context, loaded, command.user_id, "name", command.filename),
     )  # fmt: skip
     return context.commit(meta, Append(loaded, asset.initialize(loaded.state, opening)))
 
@@ -99,7 +102,10 @@ def complete_upload(context: Context, command: CompleteUpload, meta: Meta) -> tu
     """The commit itself wakes the probe."""
     loaded = _load(context, command.asset_id)
     asset.owned(loaded.state, command.user_id)
-    events = asset.complete(loaded.state, command.size, command.etag)
+    events = asset.complete(
+        loaded.state, command.size, command.etag,
+        expiry(context.clock.now(), context.retention.originals),
+    )  # fmt: skip
     return context.commit(meta, Append(loaded, events))
 
 

@@ -59,12 +59,18 @@ def complete(
     stems: tuple[StemFile, ...],
     gain_db: float,
     bundle: StemFile | None = None,
+    expires: int = 0,
 ) -> list[Event]:
     """Finish with these stems; again by the same attempt is harmless. Raises StaleAttempt."""
     if state.status == COMPLETED and state.attempt == attempt:
         return []
     _must_hold(state, attempt)
-    return [SeparationCompleted(state.asked.user_id, attempt, stems, gain_db, bundle)]
+    user_id = state.asked.user_id
+    return [
+        SeparationCompleted(
+            user_id, attempt, stems, gain_db, bundle, reused_from=None, expires=expires
+        )
+    ]
 
 
 def hand_back(state: JobState, attempt: int) -> list[Event]:

@@ -20,6 +20,7 @@
     ├── Refused              not_allowed_now    409  no    the aggregate's state forbids it
     │   ├── AssetNotReady    asset_not_ready    409  yes   the upload is still being probed
     │   ├── AssetUnusable    asset_rejected     422  no
+    │   ├── AssetGone        asset_deleted      409  no    deleted, or its time is over
     │   ├── PriceChanged     price_changed      409  no    the quote is of another price list
     │   ├── PurchaseUnknown  purchase_unknown   409  yes   paid, and not on record here (yet)
     │   ├── BeingErased      account_being_erased 409 yes  somebody was forgotten a moment ago
@@ -209,6 +210,12 @@ class AssetUnusable(Refused):
 
     code = "asset_rejected"
     status = 422
+
+
+class AssetGone(Refused):
+    """The upload is deleted, or the time that it is kept is over."""
+
+    code = "asset_deleted"
 
 
 class PriceChanged(Refused):

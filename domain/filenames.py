@@ -11,18 +11,19 @@ BASE_BYTES = 200
 """How much of a name is kept where more is added to it: file systems take 255 bytes in all."""
 
 
-def clean(filename: str) -> str:
+def clean(filename: str, field: str = "filename") -> str:
     """The last component of a path of any system, without control characters.
 
-    Raises Invalid when nothing is left, or more than MAX_LENGTH characters.
+    field: of the request, for errors. Raises Invalid when nothing is left, or more than
+    MAX_LENGTH characters.
     """
     name = printable(filename.replace("\\", "/").rpartition("/")[2]).strip()
     if name in ("", ".", ".."):
-        raise Invalid("The upload needs a file name.", errors=[_at("Name a file.")])
+        raise Invalid("The upload needs a file name.", errors=[_at(field, "Name a file.")])
     if len(name) > MAX_LENGTH:
         raise Invalid(
             f"A file name has at most {MAX_LENGTH} characters.",
-            errors=[_at(f"It has {len(name)} characters; at most {MAX_LENGTH} are allowed.")],
+            errors=[_at(field, f"It has {len(name)}; at most {MAX_LENGTH} are allowed.")],
         )
     return name
 
@@ -46,5 +47,5 @@ def of_stem(filename: str, stem: str, extension: str) -> str:
     return f"{shortened(name if dot and name else filename)} - {words}.{extension}"
 
 
-def _at(detail: str) -> dict[str, str]:
-    return {"pointer": "#/filename", "detail": detail}
+def _at(field: str, detail: str) -> dict[str, str]:
+    return {"pointer": f"#/{field}", "detail": detail}

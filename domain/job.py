@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from domain.aggregate import Aggregate, Event
 from domain.errors import KeyReused, NotFound, Refused, StaleAttempt
+from domain.job_removal import MediaPurged, SeparationDeleted, SeparationRestored
 from domain.stems import StemFile, StoredStem, as_stored
 
 # --- events (these names are the storage format) ---------------------------------------
@@ -80,6 +81,7 @@ class SeparationCompleted(Event, frozen=True):
     """The stems that count. gain_db: the one gain common to all stems (0 unless one clipped).
 
     bundle: the zip of all stems. reused_from: the job that made them; this one cost nothing.
+    expires: epoch ms at which they go; 0 keeps them until they are deleted.
     """
 
     user_id: str
@@ -88,6 +90,7 @@ class SeparationCompleted(Event, frozen=True):
     gain_db: float
     bundle: StemFile | None = None
     reused_from: str | None = None
+    expires: int = 0
 
 
 class SeparationFailed(Event, frozen=True):
@@ -170,6 +173,7 @@ class JobState(Struct):
     fresh_at: attempts that are not counted: those until the last requeue, and those handed back.
     free: nothing is held for it. refunded: credits that were given back. stored: finished stems by
     name, all under one gain. bundle, reused_from: as the completion said. tidied: see MediaTidied.
+    deleted_until: epoch ms, 0 unless deleted. purged: its results are gone.
     """
 
     status: str = ABSENT
@@ -185,6 +189,9 @@ class JobState(Struct):
     bundle: StemFile | None = None
     reused_from: str | None = None
     tidied: bool = False
+    expires: int = 0
+    deleted_until: int = 0
+    purged: bool = False
 
     @property
     def asked(self) -> SeparationRequested:
@@ -220,6 +227,7 @@ def evolve(state: JobState, event: Event) -> JobState:
         case SeparationCompleted():
             state.status, state.gain_db = COMPLETED, event.gain_db
             state.bundle, state.reused_from = event.bundle, event.reused_from
+            state.expires = event.expires
             state.stored = {f.name: as_stored(f, state.stored.get(f.name)) for f in event.stems}
         case SeparationFailed():
             state.status = FAILED
@@ -231,7 +239,20 @@ def evolve(state: JobState, event: Event) -> JobState:
             state.refunded = event.amount
         case MediaTidied():
             state.tidied = True
+        case _:
+            _keep(state, event)
     return state
+
+
+def _keep(state: JobState, event: Event) -> None:
+    """How long what it gave stays."""
+    match event:
+        case SeparationDeleted():
+            state.deleted_until = event.until
+        case SeparationRestored():
+            state.deleted_until = 0
+        case MediaPurged():
+            state.purged = True
 
 
 def _put_back(state: JobState, event: SeparationRequeued | SeparationHandedBack) -> None:
@@ -248,6 +269,7 @@ EVENTS = (
     SeparationRequested, SeparationStarted, StageRecorded, StemStored,
     SeparationCompleted, SeparationFailed, SeparationCancelled,
     SeparationRequeued, SeparationHandedBack, SeparationRefunded, MediaTidied,
+    SeparationDeleted, SeparationRestored, MediaPurged,
 )  # fmt: skip
 JOB = Aggregate("job", EVENTS, JobState, evolve)
 

@@ -8,6 +8,7 @@ import msgspec
 
 from domain.aggregate import Event
 from domain.job import COMPLETED, JobState, SeparationCompleted, SeparationRequested, StemStored
+from domain.removing import gone
 
 
 def fingerprint(asked: SeparationRequested) -> str:
@@ -22,13 +23,14 @@ def fingerprint(asked: SeparationRequested) -> str:
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
 
 
-def reuse(asked: SeparationRequested, job_id: str, earlier: JobState) -> list[Event]:
+def reuse(asked: SeparationRequested, job_id: str, earlier: JobState, now: int = 0) -> list[Event]:
     """The new job's whole history when an earlier one of the same user made the same stems.
 
-    Nothing when it did not: other bytes, model or parameters, not completed, taken back.
+    Nothing when it did not: other bytes, model or parameters, not completed, taken back,
+    deleted or over its date. now: epoch ms.
     """
     made = earlier.request
-    if made is None or earlier.status != COMPLETED or earlier.refunded:
+    if made is None or earlier.status != COMPLETED or earlier.refunded or gone(earlier, now):
         return []
     if made.user_id != asked.user_id or not fingerprint(asked):
         return []
@@ -41,6 +43,6 @@ def reuse(asked: SeparationRequested, job_id: str, earlier: JobState) -> list[Ev
         *(StemStored(user_id, 0, stem, gain, earlier.residual_db) for stem in stored),
         SeparationCompleted(
             user_id, 0, tuple(s.file for s in stored), gain, earlier.bundle,
-            earlier.reused_from or job_id,
+            earlier.reused_from or job_id, earlier.expires,
         ),
     ]  # fmt: skip

@@ -13,6 +13,7 @@ from botocore.config import Config
 from commands import Context
 from domain.catalog import Catalog, Limits
 from domain.packs import Packs, parse
+from domain.retention import Retention
 from infra.bus import Bus
 from infra.clock import SystemClock, SystemIds
 from infra.digests.bucket import AuditBucket
@@ -133,7 +134,18 @@ class Application:
         return Context(
             self.store, self.clock, self.ids, self.personal, self.catalog,
             self.settings.signup_grant, self.switchboard, KnownResults(lambda: self.reading),
+            self.retention,
         )  # fmt: skip
+
+    @property
+    def retention(self) -> Retention:
+        """How long media are kept."""
+        settings = self.settings
+        return Retention(
+            settings.retention_days_originals,
+            settings.retention_days_stems,
+            settings.retention_days_deleted,
+        )
 
     @cached_property
     def switchboard(self) -> CachedSwitchboard:

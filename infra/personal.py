@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import os
+import threading
+import time
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -17,6 +19,8 @@ from domain.errors import NotFound
 from infra.keys import KeyFiles
 
 Place = tuple[str, int, str]
+REMEMBERED_SECONDS = 60.0
+MOST_REMEMBERED = 4096
 
 
 class PersonalFields:
@@ -24,6 +28,8 @@ class PersonalFields:
 
     def __init__(self, keys: KeyFiles) -> None:
         self._keys = keys
+        self._lock = threading.Lock()
+        self._opened: dict[str, tuple[float, bytes]] = {}
 
     def seal(self, user_id: str, place: Place, text: str) -> str:
         """See Sealer. The person's data key is made at the first field."""
@@ -35,14 +41,10 @@ class PersonalFields:
 
     def open(self, user_id: str, place: Place, sealed: str) -> str:
         """The text. Raises NotFound when the person was erased or the place is another."""
-        wrapped = self._keys.get(_name(user_id))
-        if wrapped is None:
-            raise NotFound("This person's data was erased.")
+        data_key = self._data_key(user_id)
         raw = base64.b64decode(sealed)
         try:
-            opened = AESGCM(self._unwrap(user_id, wrapped)).decrypt(
-                raw[:12], raw[12:], _bound_to(place)
-            )
+            opened = AESGCM(data_key).decrypt(raw[:12], raw[12:], _bound_to(place))
         except InvalidTag:
             raise NotFound("This field was sealed for another place.") from None
         return opened.decode()
@@ -50,6 +52,28 @@ class PersonalFields:
     def erase(self, user_id: str) -> None:
         """Destroy the person's data key."""
         self._keys.destroy(_name(user_id))
+        with self._lock:
+            self._opened.pop(user_id, None)
+
+    def _data_key(self, user_id: str) -> bytes:
+        """Read at most once in REMEMBERED_SECONDS: a page of a list opens a hundred names.
+
+        So another process opens for that long what this one has erased. Raises NotFound.
+        """
+        now = time.monotonic()
+        with self._lock:
+            until, known = self._opened.get(user_id, (0.0, b""))
+        if now < until:
+            return known
+        wrapped = self._keys.get(_name(user_id))
+        if wrapped is None:
+            raise NotFound("This person's data was erased.")
+        data_key = self._unwrap(user_id, wrapped)
+        with self._lock:
+            if len(self._opened) >= MOST_REMEMBERED:
+                self._opened.clear()
+            self._opened[user_id] = (now + REMEMBERED_SECONDS, data_key)
+        return data_key
 
     def _master(self) -> AESGCM:
         return AESGCM(self._keys.get_or_make("master.key", lambda: os.urandom(32)))

@@ -48,6 +48,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     empty where there is none. metrics_port: where a worker shows its metrics; 0 for none.
     metrics_host: the address that it listens on there, this machine's own unless told.
 
+    retention_days_originals, retention_days_stems: how long uploads and results are kept, from when
+    they come to be; 0 keeps them until they are deleted. retention_days_deleted: how long what was
+    deleted can be had back.
+
     Of event streams: sse_poll_seconds between looks at the rows while somebody listens;
     sse_ping_seconds between signs of life; sse_longest_seconds until a client has to come back, a
     tenth more or less; sse_stall_seconds until a client that reads nothing is cut off;
@@ -86,6 +90,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     credit_packs: str = ""
     checkout_return_url: str = ""
     digest_key: str = ""
+    retention_days_originals: int = 0
+    retention_days_stems: int = 0
+    retention_days_deleted: int = 30
     max_seconds: int = 3 * 3600
     max_bytes: int = 4 * 1024**3
     visibility_seconds: int = 60

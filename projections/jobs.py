@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from domain import job
+from domain import job, job_removal
 from domain.aggregate import Event, Recorded
 from domain.job import JOB
+from domain.retention import earliest
 from domain.stems import StemFile, StoredStem, as_stored
-from projections.projection import Index, Projection
+from projections.projection import Index, Projection, purge_day
 
 UNTIDY = "untidy"
 """The status index of ended jobs whose attempts may have left something in storage."""
@@ -30,6 +31,7 @@ class JobView(Struct):
     price. refunded: credits given back. price_list: empty in rows of before it was shown.
     stored: finished stems of an open job. residual_db: see StemStored. bundle: a zip is wanted;
     zip: where it stands. tidied: nothing unnamed is left in storage.
+    expires, deleted_until: epoch ms, 0 for never. purged: what it gave is gone.
     """
 
     job_id: str = ""
@@ -65,6 +67,9 @@ class JobView(Struct):
     zip: StemFile | None = None
     reused_from: str | None = None
     tidied: bool = False
+    expires: int = 0
+    deleted_until: int = 0
+    purged: bool = False
 
     @property
     def stage(self) -> str:
@@ -112,6 +117,7 @@ def _turn(view: JobView, event: Event, recorded: Recorded) -> None:
             view.stems = tuple(as_stored(f, view.stored.get(f.name)) for f in event.stems)
             view.gain_db, view.stored = event.gain_db, {}
             view.zip, view.reused_from = event.bundle, event.reused_from
+            view.expires = event.expires
         case job.SeparationFailed():
             _end(view, job.FAILED, recorded.time)
             view.failed_stage, view.failure = event.stage, event.code
@@ -128,6 +134,19 @@ def _turn(view: JobView, event: Event, recorded: Recorded) -> None:
             view.status = job.QUEUED
         case job.SeparationRefunded():
             view.refunded = event.amount
+        case _:
+            _keep(view, event)
+
+
+def _keep(view: JobView, event: Event) -> None:
+    """How long what it gave stays."""
+    match event:
+        case job_removal.SeparationDeleted():
+            view.deleted_until = event.until
+        case job_removal.SeparationRestored():
+            view.deleted_until = 0
+        case job_removal.MediaPurged():
+            view.purged = True
 
 
 def _end(view: JobView, status: str, time: int) -> None:
@@ -135,18 +154,25 @@ def _end(view: JobView, status: str, time: int) -> None:
 
 
 def index(view: JobView) -> Index:
-    """A user's jobs by time; for the sweeper open jobs by status, and untidy ones."""
+    """A user's jobs by time; for the sweeper open jobs by status, and untidy ones; for
+    the janitor those whose media go some day.
+    """
     status = view.status if view.status in job.OPEN else _untidy(view)
     return Index(view.user_id, f"{view.requested:015d}#{view.job_id}", status)
 
 
 def _untidy(view: JobView) -> str | None:
     # Without an attempt nobody wrote anything.
-    return UNTIDY if view.attempt and not view.tidied else None
+    return UNTIDY if view.attempt and not view.tidied else _going(view)
+
+
+def _going(view: JobView) -> str | None:
+    date = earliest(view.expires, view.deleted_until)
+    return purge_day(date) if date and not view.purged else None
 
 
 JOBS_VIEW = Projection(
-    "jobs", 4, JOB, JobView, apply, index,
+    "jobs", 5, JOB, JobView, apply, index,
     changes={
         2: ("body.requeues", "body.free", "body.refunded"),
         3: ("body.price_list",),
@@ -154,5 +180,6 @@ JOBS_VIEW = Projection(
             "status", "body.stages", "body.stems", "body.lane", "body.prompt", "body.bundle",
             "body.stored", "body.residual_db", "body.zip", "body.reused_from", "body.tidied",
         ),
+        5: ("body.expires", "body.deleted_until", "body.purged"),
     },
 )  # fmt: skip

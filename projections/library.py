@@ -5,14 +5,20 @@ from __future__ import annotations
 from msgspec import Struct
 
 from domain import asset
-from domain.aggregate import Recorded
+from domain.aggregate import Event, Recorded
 from domain.asset import ASSET
 from domain.audio import Audio
-from projections.projection import Index, Projection
+from domain.retention import earliest
+from domain.sealed import Sealed
+from projections.projection import Index, Projection, purge_day
 
 
 class AssetView(Struct):
-    """size: bytes; created, changed: epoch milliseconds."""
+    """size: bytes; created, changed: epoch milliseconds.
+
+    name, tags: sealed, as in the events; filename: in plain, of before names were sealed.
+    expires, deleted_until: epoch ms, 0 for never. purged: the bytes are gone.
+    """
 
     asset_id: str = ""
     user_id: str = ""
@@ -27,6 +33,12 @@ class AssetView(Struct):
     detail: str = ""
     created: int = 0
     changed: int = 0
+    key: str = ""
+    name: Sealed | None = None
+    tags: Sealed | None = None
+    expires: int = 0
+    deleted_until: int = 0
+    purged: bool = False
 
 
 def apply(view: AssetView, recorded: Recorded) -> list[Struct]:
@@ -39,8 +51,9 @@ def apply(view: AssetView, recorded: Recorded) -> list[Struct]:
             view.user_id, view.filename = event.user_id, event.filename
             view.content_type, view.size = event.content_type, event.size
             view.status, view.created = asset.UPLOADING, recorded.time
+            view.name, view.key = event.name, event.key
         case asset.UploadCompleted():
-            view.status, view.size = asset.UPLOADED, event.size
+            view.status, view.size, view.expires = asset.UPLOADED, event.size, event.expires
         case asset.UploadAborted():
             view.status, view.failure = asset.ABORTED, event.reason
         case asset.AssetProbed():
@@ -48,13 +61,47 @@ def apply(view: AssetView, recorded: Recorded) -> list[Struct]:
             view.container, view.codec = event.container, event.codec
         case asset.AssetRejected():
             view.status, view.failure, view.detail = asset.REJECTED, event.code, event.detail
+        case _:
+            _keep(view, event)
     return []
 
 
+def _keep(view: AssetView, event: Event) -> None:
+    """What it is called, and how long it stays."""
+    match event:
+        case asset.AssetRenamed():
+            view.name, view.filename = event.name, ""
+        case asset.AssetTagged():
+            view.tags = event.tags
+        case asset.AssetDeleted():
+            view.deleted_until = event.until
+        case asset.AssetRestored():
+            view.deleted_until = 0
+        case asset.AssetPurged():
+            view.purged = True
+
+
 def index(view: AssetView) -> Index:
-    """A user's uploads by time; unprobed ones by status, for the sweeper."""
-    status = view.status if view.status == asset.UPLOADED else None
+    """A user's uploads by time; by status unprobed ones, for the sweeper, and those that go some
+    day, for the janitor.
+    """
+    status = view.status if view.status == asset.UPLOADED else _going(view)
+    if view.deleted_until:
+        status = _going(view)
     return Index(view.user_id, f"{view.created:015d}#{view.asset_id}", status)
 
 
-LIBRARY_VIEW = Projection("library", 1, ASSET, AssetView, apply, index)
+def _going(view: AssetView) -> str | None:
+    date = earliest(view.expires, view.deleted_until)
+    return purge_day(date) if date and not view.purged else None
+
+
+LIBRARY_VIEW = Projection(
+    "library", 2, ASSET, AssetView, apply, index,
+    changes={
+        2: (
+            "body.key", "body.name", "body.tags", "body.expires", "body.deleted_until",
+            "body.purged",
+        ),
+    },
+)  # fmt: skip

@@ -6,6 +6,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -103,3 +104,9 @@ def line(generation: str, recorded: Recorded, body: Struct) -> Row:
         version=recorded.version,
         body=msgspec.json.encode(body).decode(),
     )
+
+
+def purge_day(date: int) -> str:
+    """The status of heads whose media go on the day of that date (epoch ms, UTC)."""
+    day = datetime.fromtimestamp(date / 1000, UTC).strftime("%Y-%m-%d")
+    return f"purge#{day}"

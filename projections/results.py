@@ -10,6 +10,7 @@ from domain import job
 from domain.aggregate import Recorded
 from domain.errors import SplitSoundError
 from domain.job import JOB
+from domain.job_removal import MediaPurged, SeparationDeleted, SeparationRestored
 from domain.reuse import fingerprint
 from projections.catch_up import Reading
 from projections.projection import Index, Projection
@@ -21,6 +22,7 @@ class ResultView(Struct):
     user_id: str = ""
     mark: str = ""
     given: bool = False
+    refunded: bool = False
     ended: int = 0
 
 
@@ -32,7 +34,11 @@ def apply(view: ResultView, recorded: Recorded) -> list[Struct]:
         case job.SeparationCompleted():
             view.given, view.ended = bool(view.mark), recorded.time
         case job.SeparationRefunded():
+            view.given, view.refunded = False, True
+        case SeparationDeleted() | MediaPurged():
             view.given = False
+        case SeparationRestored():
+            view.given = bool(view.mark and view.ended) and not view.refunded
     return []
 
 
@@ -48,11 +54,15 @@ def wanted(user_id: str, mark: str) -> str:
 
 
 RESULTS_VIEW = Projection(
-    "results", 1, JOB, ResultView, apply, index,
+    "results", 2, JOB, ResultView, apply, index,
     moved_by=frozenset(
         event.event_name()
-        for event in (job.SeparationRequested, job.SeparationCompleted, job.SeparationRefunded)
+        for event in (
+            job.SeparationRequested, job.SeparationCompleted, job.SeparationRefunded,
+            SeparationDeleted, SeparationRestored, MediaPurged,
+        )
     ),
+    changes={2: ("body.refunded",)},
 )  # fmt: skip
 
 

@@ -92,7 +92,7 @@ def _version_one(application: Application) -> Router:
 def _cors(origins: str) -> CORSConfig:
     return CORSConfig(
         allow_origins=[o.strip() for o in origins.split(",") if o.strip()],
-        allow_methods=["GET", "POST", "DELETE"],
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=[
             "Authorization",
             "Content-Type",

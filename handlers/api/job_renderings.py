@@ -18,6 +18,7 @@ from domain.job import (
     STAGES,
 )
 from domain.lanes import LANES
+from domain.retention import days_left, earliest
 from handlers.api import result_renderings as results
 from handlers.api.renderings import Moment, moment, moment_or_none
 from handlers.api.result_renderings import Quality, Stem, Zip
@@ -80,7 +81,10 @@ class Job(Struct, frozen=True, kw_only=True):
     queue_position: 1 is next, of a queued job; estimated_end_at: of an open one, from the measured
     speed of its model and the work before it; null while nothing can be said;
     gain_db: the one gain that all stems share; quality: null until the job has completed;
-    reused_from: the job that made these stems, where they were given again at no cost.
+    reused_from: the job that made these stems, where they were given again at no cost;
+    expires_at: when the results go, deleted or by the time they are kept, in days_left days; null
+    where they are kept. deleted_until: until then deleted results can be had back. purged: they
+    are gone. Results that are deleted, or of a deleted upload, or over, have no URLs.
     """
 
     job_id: str
@@ -113,6 +117,10 @@ class Job(Struct, frozen=True, kw_only=True):
     ended_at: Moment | None
     retry_of: str | None
     reused_from: str | None
+    expires_at: Moment | None
+    days_left: int | None
+    deleted_until: Moment | None
+    purged: bool
     stream: str
     version: int
 
@@ -161,6 +169,12 @@ def render(
         ended_at=moment_or_none(view.ended),
         retry_of=view.retry_of,
         reused_from=view.reused_from,
+        expires_at=moment_or_none(earliest(view.expires, view.deleted_until)),
+        days_left=days_left(
+            earliest(view.expires, view.deleted_until), service.application.clock.now()
+        ),
+        deleted_until=moment_or_none(view.deleted_until),
+        purged=view.purged,
         stream=found.stream,
         version=found.version,
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import Response, Router, get, post
+from litestar import Response, Router, delete, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta as Rule
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from commands import CancelSeparation, RequestSeparation
+from commands import CancelSeparation, DeleteJob, RequestSeparation, RestoreJob
 from commands.quotes import Quote, quote
 from commands.separations import Wish
 from domain.credits import MAX_AMOUNT
@@ -21,6 +21,7 @@ from handlers.api.listing import listed
 from handlers.api.openapi import LOCATION, problems
 from handlers.api.paging import Cursor, Limit, MinVersion
 from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
+from handlers.api.result_renderings import state_of_source
 from handlers.api.revalidation import (
     NOT_MODIFIED,
     answered,
@@ -211,7 +212,8 @@ async def show_job(
     live = await service.run(reported, service, found.view)
     age = url_age(service, found.stream) if found.view.stems else 0
     # Before anything is signed: most polls end here.
-    made = tag(Job, request, found, live, age)
+    source = await service.run(state_of_source, service, found.view)
+    made = tag(Job, request, found, live, age, source)
     if is_current(request, made):
         return not_modified(made)
     return tagged(made, await service.run(render, service, found, live))
@@ -236,6 +238,40 @@ async def cancel(
     return await _after_command(service, request.user, job_id)
 
 
+@delete(
+    "/{job_id:str}",
+    status_code=200,
+    responses=problems(401, 404, 409, 422),
+    summary="Delete a job's results",
+    operation_id="deleteJob",
+    response_description="The job, with the time until which its results can be had back.",
+)
+async def remove(job_id: FromPath[str], request: ApiRequest, service: Api) -> Job:
+    """Its results are no longer served, and go for good at ``deleted_until``. Again is harmless;
+    an open job is refused: cancel it first.
+    """
+    known_id("job", job_id)
+    meta = service.meta(request.user, request.request_id, f"jobs/{job_id}", None)
+    await service.execute(DeleteJob(request.user, job_id), meta)
+    return await _after_command(service, request.user, job_id)
+
+
+@post(
+    "/{job_id:str}/restore",
+    status_code=200,
+    responses=problems(401, 404, 409, 422),
+    summary="Restore a job's results",
+    operation_id="restoreJob",
+    response_description="The job.",
+)
+async def restore(job_id: FromPath[str], request: ApiRequest, service: Api) -> Job:
+    """Takes a deletion back, until ``deleted_until``. Again is harmless."""
+    known_id("job", job_id)
+    meta = service.meta(request.user, request.request_id, f"jobs/{job_id}/restore", None)
+    await service.execute(RestoreJob(request.user, job_id), meta)
+    return await _after_command(service, request.user, job_id)
+
+
 async def _after_command(service: Service, user_id: str, job_id: str) -> Job:
     reading, stream = service.application.reading, f"job-{job_id}"
     service.project(JOBS_VIEW, stream)
@@ -250,5 +286,9 @@ async def _own(service: Service, user_id: str, job_id: str, min_version: int) ->
     return await service.own(JOBS_VIEW, f"job-{job_id}", user_id, min_version)
 
 
-JOBS = Router("/jobs", route_handlers=[request_job, list_jobs, show_job, cancel], tags=["jobs"])
+JOBS = Router(
+    "/jobs",
+    route_handlers=[request_job, list_jobs, show_job, cancel, remove, restore],
+    tags=["jobs"],
+)
 QUOTES = Router("/quotes", route_handlers=[ask], tags=["jobs"])

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from litestar import Response, Router, get
-from litestar.params import FromPath, FromQuery
+from typing import Annotated
+
+from litestar import Response, Router, delete, get, patch, post
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import Meta as Rule
 from msgspec import Struct
 
+from commands import DeleteAsset, RenameAsset, RestoreAsset, TagAsset
+from commands.dispatch import Command
+from domain.retention import days_left, earliest
+from domain.tags import normalised
 from handlers.api.listing import listed
+from handlers.api.names import name_of, tags_of
 from handlers.api.openapi import problems
 from handlers.api.paging import Cursor, Limit, MinVersion
 from handlers.api.renderings import (
@@ -16,6 +24,7 @@ from handlers.api.renderings import (
     Moment,
     audio_facts,
     moment,
+    moment_or_none,
 )
 from handlers.api.requests import ApiRequest, known_id
 from handlers.api.revalidation import NOT_MODIFIED, answered
@@ -26,10 +35,16 @@ from projections.query import Versioned
 
 
 class Asset(Struct, frozen=True, kw_only=True):
-    """An upload. status: uploading, uploaded (being probed), ready, rejected or aborted."""
+    """An upload. status: uploading, uploaded (being probed), ready, rejected or aborted.
+
+    filename: ``(erased)`` once the account is. expires_at: when its bytes go, deleted or by the
+    time they are kept, in days_left days; null where they are kept. deleted_until: until then a
+    deleted one can be had back. purged: its bytes are gone.
+    """
 
     asset_id: str
     filename: str
+    tags: list[str]
     content_type: str
     size: int
     status: AssetStatus
@@ -39,6 +54,10 @@ class Asset(Struct, frozen=True, kw_only=True):
     failure: Failure | None
     created_at: Moment
     changed_at: Moment
+    expires_at: Moment | None
+    days_left: int | None
+    deleted_until: Moment | None
+    purged: bool
     stream: str
     version: int
 
@@ -67,7 +86,8 @@ async def list_assets(
 ) -> Response[AssetPage]:
     """Uploads, newest first. With a command's stream and version, that write is in the list."""
     page = await listed(service, LIBRARY_VIEW, request.user, limit, cursor, stream, min_version)
-    return answered(request, AssetPage([_render(item) for item in page.items], page.cursor))
+    items = await service.run(lambda: [_render(service, item) for item in page.items])
+    return answered(request, AssetPage(items, page.cursor))
 
 
 @get(
@@ -83,7 +103,80 @@ async def show_asset(
     """One upload and what the probe found; at least as new as what this process last told."""
     known_id("ast", asset_id)
     found = await _own(service, request.user, asset_id, min_version)
-    return answered(request, _render(found))
+    return answered(request, await service.run(_render, service, found))
+
+
+Tags = Annotated[tuple[Annotated[str, Rule(max_length=400)], ...], Rule(max_length=50)]
+
+
+class AssetChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is left out stays. tags: all that it has from now on, at most 20 of 1 to 50
+    characters; an empty list takes them away.
+    """
+
+    filename: Annotated[str, Rule(min_length=1, max_length=4096)] | None = None
+    tags: (
+        Annotated[tuple[Annotated[str, Rule(max_length=400)], ...], Rule(max_length=50)] | None
+    ) = None
+
+
+@patch(
+    "/{asset_id:str}",
+    responses=problems(401, 404, 409, 422),
+    summary="Rename or tag an upload",
+    operation_id="changeAsset",
+    response_description="The upload as it stands now.",
+)
+async def change_asset(
+    asset_id: FromPath[str], data: JSONBody[AssetChange], request: ApiRequest, service: Api
+) -> Asset:
+    """Downloads are named after it from now on. Deleted ones are refused: restore it first."""
+    known_id("ast", asset_id)
+    wishes: list[Command] = []
+    if data.filename is not None:
+        wishes.append(RenameAsset(request.user, asset_id, data.filename))
+    if data.tags is not None:
+        wishes.append(TagAsset(request.user, asset_id, normalised(data.tags)))
+    return await _after(service, request, asset_id, *wishes)
+
+
+@delete(
+    "/{asset_id:str}",
+    status_code=200,
+    responses=problems(401, 404, 409),
+    summary="Delete an upload",
+    operation_id="deleteAsset",
+    response_description="The upload, with the time until which it can be had back.",
+)
+async def delete_asset(asset_id: FromPath[str], request: ApiRequest, service: Api) -> Asset:
+    """It cannot be separated, and what was made of it is no longer served; all of it goes for
+    good at ``deleted_until``. Open jobs go on, and what they give comes back with it. Again is
+    harmless; an upload that is not complete is refused: abort it instead.
+    """
+    known_id("ast", asset_id)
+    return await _after(service, request, asset_id, DeleteAsset(request.user, asset_id))
+
+
+@post(
+    "/{asset_id:str}/restore",
+    status_code=200,
+    responses=problems(401, 404, 409),
+    summary="Restore an upload",
+    operation_id="restoreAsset",
+    response_description="The upload.",
+)
+async def restore_asset(asset_id: FromPath[str], request: ApiRequest, service: Api) -> Asset:
+    """Takes a deletion back, until ``deleted_until``. Again is harmless."""
+    known_id("ast", asset_id)
+    return await _after(service, request, asset_id, RestoreAsset(request.user, asset_id))
+
+
+async def _after(service: Service, request: ApiRequest, asset_id: str, *wishes: Command) -> Asset:
+    stream = f"asset-{asset_id}"
+    for wish in wishes:
+        await service.execute(wish, service.meta(request.user, request.request_id, stream, None))
+    found = await _own(service, request.user, asset_id, 1)
+    return await service.run(_render, service, found)
 
 
 async def _own(
@@ -92,11 +185,13 @@ async def _own(
     return await service.own(LIBRARY_VIEW, f"asset-{asset_id}", user_id, min_version)
 
 
-def _render(found: Versioned[AssetView]) -> Asset:
+def _render(service: Service, found: Versioned[AssetView]) -> Asset:
     view = found.view
+    goes = earliest(view.expires, view.deleted_until)
     return Asset(
         asset_id=view.asset_id,
-        filename=view.filename,
+        filename=name_of(service, found.stream, view),
+        tags=tags_of(service, found.stream, view),
         content_type=view.content_type,
         size=view.size,
         status=view.status,
@@ -106,9 +201,17 @@ def _render(found: Versioned[AssetView]) -> Asset:
         failure=Failure(view.failure, view.detail) if view.failure else None,
         created_at=moment(view.created),
         changed_at=moment(view.changed),
+        expires_at=moment_or_none(goes),
+        days_left=days_left(goes, service.application.clock.now()),
+        deleted_until=moment_or_none(view.deleted_until),
+        purged=view.purged,
         stream=found.stream,
         version=found.version,
     )
 
 
-LIBRARY = Router("/library", route_handlers=[list_assets, show_asset], tags=["library"])
+LIBRARY = Router(
+    "/library",
+    route_handlers=[list_assets, show_asset, change_asset, delete_asset, restore_asset],
+    tags=["library"],
+)

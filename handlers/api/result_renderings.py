@@ -7,12 +7,15 @@ from msgspec import Struct
 from domain import filenames
 from domain.audio import FORMATS
 from domain.job import COMPLETED
+from domain.retention import days_left, earliest, over
 from domain.stems import StoredStem, preview_key, waveform_key
+from handlers.api.names import name_of
 from handlers.api.renderings import Moment, moment
 from handlers.api.service import Service
 from projections import LIBRARY_VIEW
 from projections.jobs import JobView
-from projections.query import at_least
+from projections.library import AssetView
+from projections.query import Versioned, at_least
 
 
 class Stem(Struct, frozen=True, kw_only=True):
@@ -65,9 +68,10 @@ class Quality(Struct, frozen=True, kw_only=True):
 class Links:
     """Signs URLs of one job's files, all for the same time, under the names that people see."""
 
-    def __init__(self, service: Service, view: JobView) -> None:
-        source = at_least(LIBRARY_VIEW, f"asset-{view.asset_id}", service.application.reading)
-        self._title = source.view.filename if source else view.asset_id
+    def __init__(
+        self, service: Service, view: JobView, source: Versioned[AssetView] | None
+    ) -> None:
+        self._title = name_of(service, source.stream, source.view) if source else view.asset_id
         self._objects = service.objects
         now = service.application.clock.now()
         self.expires = moment(now + 1000 * self._objects.presign_seconds)
@@ -82,8 +86,27 @@ class Links:
 
 
 def links_of(service: Service, view: JobView) -> Links | None:
-    """Links where there is something to link to."""
-    return Links(service, view) if view.stems else None
+    """Links where there is something to link to: nothing of what is deleted or over its date."""
+    now = service.application.clock.now()
+    if not view.stems or view.purged or view.deleted_until or over(view.expires, now):
+        return None
+    source = _source(service, view)
+    if source is not None and source.view.deleted_until:
+        return None
+    return Links(service, view, source)
+
+
+def state_of_source(service: Service, view: JobView) -> tuple[int, int | None]:
+    """What else decides over the links: the upload's version, and the days that are left."""
+    left = days_left(earliest(view.expires, view.deleted_until), service.application.clock.now())
+    source = _source(service, view) if view.stems else None
+    return (source.version if source else 0, left)
+
+
+def _source(service: Service, view: JobView) -> Versioned[AssetView] | None:
+    stream = f"asset-{view.asset_id}"
+    least = service.acknowledged.least(stream)
+    return at_least(LIBRARY_VIEW, stream, service.application.reading, least)
 
 
 def stems(view: JobView, links: Links | None) -> list[Stem]:

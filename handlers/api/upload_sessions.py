@@ -20,8 +20,9 @@ from commands.uploads import check_intake, check_size
 from domain import asset
 from domain.asset import ABORTED, ASSET, UPLOADING, AssetState, UploadInitialized
 from domain.commit import Loaded, Meta
-from domain.errors import Invalid, PartsMismatch, Paused, Refused, UploadExpired
+from domain.errors import Invalid, KeyReused, PartsMismatch, Paused, Refused, UploadExpired
 from domain.parts import Part, Parts
+from handlers.api.names import name_of
 from handlers.api.service import Service
 from infra.objects import original_key
 
@@ -73,6 +74,7 @@ class UploadSessions:
         loaded = await self._load(wish.asset_id)
         if loaded.version:
             asset.initialize(loaded.state, _opening(wish, ""))
+            self._same_name(wish, loaded.state)
             return await self.resume(wish.user_id, wish.asset_id, meta)
         await self._service.run(check_intake, self._service.application.context)
         upload_id = await self._objects.create_multipart(_key(wish), wish.content_type)
@@ -86,6 +88,7 @@ class UploadSessions:
         if loaded.state.upload_id == upload_id:
             return Session(wish.asset_id, loaded.version, loaded.state)
         # The same request, twice at once, and the other one was first.
+        self._same_name(wish, loaded.state)
         await self._objects.abort_multipart(_key(wish), upload_id)
         return await self.resume(wish.user_id, wish.asset_id, meta)
 
@@ -123,6 +126,12 @@ class UploadSessions:
         """Give it up; again is harmless. Raises NotFound, or Refused once it is complete."""
         await self._service.execute(AbortUpload(user_id, asset_id, "aborted by the user"), meta)
         await self._discard((await self._load(asset_id)).state)
+
+    def _same_name(self, wish: Wish, state: AssetState) -> None:
+        # Renamed since then, the request may well be the same one.
+        opened = state.name is not None and state.name.version == 1
+        if opened and name_of(self._service, ASSET.stream(wish.asset_id), state) != wish.filename:
+            raise KeyReused("This Idempotency-Key began another upload; send a new key.")
 
     async def _settle(
         self, loaded: Loaded[AssetState], asset_id: str, gone: UploadExpired, meta: Meta

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from domain import filenames
 from domain.parts import Part
+from handlers.api.names import name_of
 from handlers.api.openapi import LOCATION, problems
 from handlers.api.renderings import AssetStatus, Failure, Moment, moment
 from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
@@ -198,7 +199,7 @@ def _render(service: Service, session: Session, after: int) -> Upload:
     return Upload(
         asset_id=session.asset_id,
         status=state.status,
-        filename=state.filename,
+        filename=name_of(service, f"asset-{session.asset_id}", state),
         content_type=state.content_type,
         size=state.size,
         part_size=state.part_size,

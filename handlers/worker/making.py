@@ -13,8 +13,6 @@ from pathlib import Path
 
 from commands import StoreStem
 from commands.dispatch import Command
-from domain import filenames
-from domain.asset import ASSET
 from domain.audio import FORMATS, Audio
 from domain.job import JobState, SeparationRequested
 from domain.stems import StemFile, StoredStem, preview_key, waveform_key
@@ -202,17 +200,17 @@ class Making:
     async def _bundle(
         self, asked: SeparationRequested, stored: Stored, directory: Path
     ) -> StemFile:
-        """The zip of all outputs; those of earlier attempts are fetched back for it."""
-        title = await asyncio.to_thread(self._title, asked.asset_id)
+        """The zip of all outputs; those of earlier attempts are fetched back for it.
+
+        Its entries are called by their stems alone: what the song is called is personal, and
+        nothing that a worker has to know.
+        """
         form, target = FORMATS[asked.format], directory / "stems.zip"
         for name in asked.stems:
             if name not in self._files:
                 self._files[name] = directory / f"{name}.kept"
                 await self._fetch_back(stored[name].key, self._files[name])
-        entries = {
-            filenames.of_stem(title, name, form.extension): self._files[name]
-            for name in asked.stems
-        }
+        entries = {f"{name}.{form.extension}": self._files[name] for name in asked.stems}
         await asyncio.to_thread(bundle.write, target, entries, self._heart.cancelled)
         key = bundle_key(asked.user_id, self._heart.job_id, self._heart.attempt)
         await self._put(target, key, "application/zip")
@@ -222,10 +220,6 @@ class Making:
         await self._stages.quietly(
             "download", lambda watch: fetch(self._app.objects, key, target, watch)
         )
-
-    def _title(self, asset_id: str) -> str:
-        state = self._app.store.load(ASSET, ASSET.stream(asset_id)).state
-        return state.filename or asset_id
 
 
 async def _ended(tasks: Iterable[asyncio.Task[StoredStem]]) -> None:

@@ -21,6 +21,8 @@ from commands import (
     CompleteSeparation,
     CompleteUpload,
     CreateApiKey,
+    DeleteAsset,
+    DeleteJob,
     DisableWebhookEndpoint,
     EnableWebhookEndpoint,
     EraseUser,
@@ -32,6 +34,8 @@ from commands import (
     NoteRefund,
     OpenCheckout,
     Pause,
+    PurgeAsset,
+    PurgeJob,
     RecordLapse,
     RecordPayment,
     RecordPending,
@@ -41,14 +45,18 @@ from commands import (
     RefundSeparation,
     RejectAsset,
     RemoveWebhookEndpoint,
+    RenameAsset,
     RequestSeparation,
     RequeueSeparation,
+    RestoreAsset,
+    RestoreJob,
     Resume,
     RevokeApiKey,
     RotateWebhookSecret,
     SignUp,
     StartSeparation,
     StoreStem,
+    TagAsset,
     TidyMedia,
 )
 from commands.dispatch import Command
@@ -60,6 +68,7 @@ from domain.credits import CREDITS, CreditsGranted
 from domain.job import STAGES
 from domain.packs import Pack
 from domain.purchase import Claim, Payment
+from domain.retention import DAY
 from domain.stems import StemFile, as_stored
 from projections import RESULTS_VIEW
 from projections.catch_up import catch_up
@@ -263,6 +272,28 @@ def people() -> World:
     return tell.world
 
 
+def library() -> World:
+    """Names and tags, and media that go or come back."""
+    tell = Teller("usr_hal")
+    tell.world.sign_up("usr_hal")
+    for asset in ("ast_kept", "ast_lost"):
+        tell.world.ready_asset("usr_hal", asset)
+    for job in ("job_kept", "job_lost"):
+        tell.do(RequestSeparation("usr_hal", job, "ast_kept", "two", "flac"))
+        tell.do(StartSeparation(job, "w:1"))
+        tell.do(CompleteSeparation(job, 1, tell.stems(job, 1), 0.0), TidyMedia(job, 0))
+    tell.do(
+        RenameAsset("usr_hal", "ast_kept", "Lied.mp3"),
+        TagAsset("usr_hal", "ast_kept", ("leise", "alt")),
+        DeleteAsset("usr_hal", "ast_kept"), RestoreAsset("usr_hal", "ast_kept"),
+        DeleteJob("usr_hal", "job_kept"), RestoreJob("usr_hal", "job_kept"),
+        DeleteJob("usr_hal", "job_lost"), DeleteAsset("usr_hal", "ast_lost"),
+    )  # fmt: skip
+    tell.world.clock.time += 31 * DAY
+    tell.do(PurgeJob("job_lost", 2), PurgeAsset("ast_lost", 1))
+    return tell.world
+
+
 # A file is never written again; see the package.
 CHAPTERS: dict[str, Callable[[], World]] = {
     "2026-11-resumed": resumed,
@@ -272,4 +303,5 @@ CHAPTERS: dict[str, Callable[[], World]] = {
     "2026-11-unfinished": unfinished,
     "2026-11-payments": payments,
     "2026-11-people": people,
+    "2026-11-library": library,
 }

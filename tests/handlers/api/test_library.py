@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from commands import RejectAsset
-from tests.handlers.api.people import Person, Worker, assert_problem
+from tests.handlers.api.conftest import Served
+from tests.handlers.api.people import FINISHED, Person, Worker, assert_problem
 
 
 def test_an_upload_from_session_to_probe(person: Person, worker: Worker) -> None:
@@ -75,3 +76,50 @@ def test_limits_that_are_none(person: Person, limit: str) -> None:
             person.http.get(path, params={"limit": limit}), 422, "invalid_request"
         )
         assert problem["errors"][0]["parameter"] == "limit"
+
+
+def test_an_upload_is_renamed_tagged_deleted_and_restored(person: Person) -> None:
+    job = person.job()
+    person.worker.finish(job, person.user_id)
+    asset = f"/v1/library/{job['asset_id']}"
+    named = person.http.patch(asset, json={"filename": "Neu.mp3", "tags": ["a", "b"]}).json()
+    assert (named["filename"], named["tags"]) == ("Neu.mp3", ["a", "b"])
+    least = {"min_version": job["version"] + FINISHED}
+    shown = person.http.get(f"/v1/jobs/{job['job_id']}", params=least)
+    assert shown.json()["stems"][0]["filename"].startswith("Neu - ")
+    gone = person.http.delete(asset).json()
+    assert gone["deleted_until"]
+    assert gone["days_left"] == 30
+    etag = {"If-None-Match": shown.headers["etag"]}
+    after = person.http.get(f"/v1/jobs/{job['job_id']}", headers=etag)
+    assert after.json()["stems"][0]["url"] is None
+    assert_problem(person.ask(job["asset_id"]), 409, "asset_deleted")
+    back = person.http.post(f"{asset}/restore").json()
+    assert (back["deleted_until"], back["filename"]) == (None, "Neu.mp3")
+    assert person.http.get(f"/v1/jobs/{job['job_id']}").json()["stems"][0]["url"]
+
+
+def test_a_jobs_results_are_deleted_and_restored(person: Person) -> None:
+    job = person.job()
+    url = f"/v1/jobs/{job['job_id']}"
+    assert_problem(person.http.delete(url), 409, "not_allowed_now")
+    person.worker.finish(job, person.user_id)
+    assert person.http.delete(url).json()["stems"][0]["url"] is None
+    assert person.http.post(f"{url}/restore").json()["stems"][0]["url"]
+
+
+def test_names_stand_nowhere_in_plain_and_end_with_the_key(person: Person, served: Served) -> None:
+    begun = person.begin(filename="Sehr-Geheim.mp3").json()
+    asset = f"/v1/library/{begun['asset_id']}"
+    person.http.patch(asset, json={"tags": ["Niemandem-sagen"]})
+    application = served.application
+    tables = (application.settings.events_table, application.settings.read_models_table)
+    for table in tables:
+        pages = application.client("dynamodb").get_paginator("scan").paginate(TableName=table)
+        text = str(list(pages))
+        assert begun["asset_id"] in text
+        assert "Sehr-Geheim" not in text
+        assert "Niemandem" not in text
+    application.personal.erase(person.user_id)
+    shown = person.http.get(asset).json()
+    assert (shown["filename"], shown["tags"]) == ("(erased)", [])

@@ -81,6 +81,12 @@ def test_real_bodies_fit_the_document(
     assert ended["failure"]
     again = watched.ask(song, retry_of=failed["job_id"], model=None, stems=None).json()
     assert http.post(f"/v1/jobs/{again['job_id']}/cancel").json()["status"] == "cancelled"
+    assert http.delete(f"/v1/jobs/{done['job_id']}").json()["deleted_until"]
+    assert http.post(f"/v1/jobs/{done['job_id']}/restore").is_success
+    change = {"filename": "Other.mp3", "tags": ["quiet"]}
+    assert http.patch(f"/v1/library/{song}", json=change).json()["tags"] == ["quiet"]
+    assert http.delete(f"/v1/library/{song}").json()["deleted_until"]
+    assert http.post(f"/v1/library/{song}/restore").is_success
     assert http.get("/v1/credits").json()["grants"]
     assert http.get("/v1/credits/history", params={"limit": 2}).json()["items"]
 
