@@ -24,7 +24,7 @@ from projections.query import latest, live, owned_between
 GRACE = 3_600_000
 LOOK_BACK = 60
 """Days for which a janitor may have been away; each costs one query per read model and run."""
-_ALWAYS = ("", "~")
+_ALWAYS = ("0", "~")
 
 
 class DueJob(Struct, frozen=True):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from litestar import Response, Router, delete, get, patch, post
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta as Rule
 from msgspec import Struct
 
@@ -28,6 +28,7 @@ from handlers.api.renderings import (
 )
 from handlers.api.requests import ApiRequest, known_id
 from handlers.api.revalidation import NOT_MODIFIED, answered
+from handlers.api.searching import Search, search
 from handlers.api.service import Api, Service
 from projections import LIBRARY_VIEW
 from projections.library import AssetView
@@ -69,6 +70,17 @@ class AssetPage(Struct, frozen=True):
     cursor: str | None
 
 
+Text = Annotated[str, QueryParameter(max_length=200, description="Case and accents are ignored.")]
+Status = Annotated[
+    Literal["uploading", "uploaded", "ready", "rejected", "aborted"] | None, QueryParameter()
+]
+Deleted = Annotated[Literal["exclude", "only"] | None, QueryParameter()]
+Sort = Annotated[
+    Literal["created", "-created", "name", "-name", "length", "-length"] | None,
+    QueryParameter(description="`-` for descending."),
+]
+
+
 @get(
     "/",
     responses=NOT_MODIFIED | problems(401, 404, 409, 422),
@@ -83,9 +95,22 @@ async def list_assets(
     cursor: Cursor = None,
     stream: FromQuery[str | None] = None,
     min_version: MinVersion = 1,
+    q: Text = "",
+    tag: Text = "",
+    status: Status = None,
+    deleted: Deleted = None,
+    sort: Sort = None,
 ) -> Response[AssetPage]:
-    """Uploads, newest first. With a command's stream and version, that write is in the list."""
-    page = await listed(service, LIBRARY_VIEW, request.user, limit, cursor, stream, min_version)
+    """Uploads, newest first. With a command's stream and version, that write is in the list.
+
+    With q, tag, status, deleted or sort it is a search, of at most 10,000 uploads: by default
+    without deleted ones; then stream and min_version are not looked at.
+    """
+    if q or tag or status or deleted or sort:
+        wish = Search(q, tag, status or "", deleted or "exclude", sort or "-created")
+        page = await service.run(search, service, request.user, wish, limit, cursor)
+    else:
+        page = await listed(service, LIBRARY_VIEW, request.user, limit, cursor, stream, min_version)
     items = await service.run(lambda: [_render(service, item) for item in page.items])
     return answered(request, AssetPage(items, page.cursor))
 

@@ -99,6 +99,25 @@ def test_an_upload_is_renamed_tagged_deleted_and_restored(person: Person) -> Non
     assert person.http.get(f"/v1/jobs/{job['job_id']}").json()["stems"][0]["url"]
 
 
+def test_a_library_is_searched_and_sorted_in_pages(person: Person, served: Served) -> None:
+    for name in ("Zo\u00eb.mp3", "abend.mp3", "Morgen.mp3"):
+        asset_id = person.begin(filename=name).json()["asset_id"]
+        person.http.get(f"/v1/library/{asset_id}")
+
+    def names(**query: str) -> tuple[list[str], str | None]:
+        page = person.http.get("/v1/library", params=query).json()
+        return [item["filename"] for item in page["items"]], page["cursor"]
+
+    assert names(q="zoe")[0] == ["Zo\u00eb.mp3"]
+    first, cursor = names(sort="name", limit="2")
+    assert first == ["abend.mp3", "Morgen.mp3"]
+    assert cursor
+    assert names(sort="name", limit="2", cursor=cursor) == (["Zo\u00eb.mp3"], None)
+    assert names(deleted="only") == ([], None)
+    query = {"sort": "-name", "cursor": cursor}
+    assert_problem(person.http.get("/v1/library", params=query), 422, "invalid_request")
+
+
 def test_a_jobs_results_are_deleted_and_restored(person: Person) -> None:
     job = person.job()
     url = f"/v1/jobs/{job['job_id']}"
