@@ -6,6 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from commands import RejectAsset
+from domain.retention import DAY
+from projections import LIBRARY_VIEW
+from projections.catch_up import catch_up
+from projections.retention import due_assets
 from tests.handlers.api.conftest import Served
 from tests.handlers.api.people import FINISHED, Person, Worker, assert_problem
 
@@ -125,6 +129,16 @@ def test_a_jobs_results_are_deleted_and_restored(person: Person) -> None:
     person.worker.finish(job, person.user_id)
     assert person.http.delete(url).json()["stems"][0]["url"] is None
     assert person.http.post(f"{url}/restore").json()["stems"][0]["url"]
+
+
+def test_what_is_deleted_is_due_after_its_time(person: Person, served: Served) -> None:
+    asset_id = person.song()
+    person.http.delete(f"/v1/library/{asset_id}")
+    reading = served.application.reading
+    # A row follows behind the answer's back.
+    catch_up(LIBRARY_VIEW, f"asset-{asset_id}", reading)
+    soon = served.application.clock.now() + 31 * DAY
+    assert asset_id in {due.asset_id for due in due_assets(reading, soon)}
 
 
 def test_names_stand_nowhere_in_plain_and_end_with_the_key(person: Person, served: Served) -> None:
