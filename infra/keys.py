@@ -6,8 +6,10 @@ and signs everybody out; back it up with the journal.
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -30,14 +32,8 @@ class KeyFiles:
         if found is not None:
             return found
         path = self._directory / name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        draft = _draft(path, make())
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(make())
-                file.flush()
-                os.fsync(file.fileno())
             os.link(draft, path)  # fails when another process was first: then theirs counts
         except FileExistsError:
             pass
@@ -46,10 +42,39 @@ class KeyFiles:
         _sync_directory(path.parent)
         return path.read_bytes()
 
+    def replace(self, name: str, secret: bytes) -> None:
+        """Write the secret over what stood there: readers see the old one or the new one whole."""
+        path = self._directory / name
+        _draft(path, secret).replace(path)
+        _sync_directory(path.parent)
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Keep other processes out that change the same secret, until the block ends."""
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self._directory / f".{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)  # which gives the lock back
+
     def destroy(self, name: str) -> None:
         """Forget a secret for good."""
         (self._directory / name).unlink(missing_ok=True)
         _sync_directory(self._directory)
+
+
+def _draft(path: Path, secret: bytes) -> Path:
+    """The secret in a file beside that path, on the disk and readable by its owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+    return draft
 
 
 def _sync_directory(directory: Path) -> None:

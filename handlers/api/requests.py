@@ -88,10 +88,15 @@ def authenticated(connection: ASGIConnection[Any, Any, Any, Any], _route: BaseRo
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("Send an access token: `Authorization: Bearer <token>`.")
     try:
-        caller = service.application.identity.verify(token.strip())
+        caller = caller_of(service, token.strip())
     except Unauthenticated as error:
         raise Unauthenticated(error.detail, token_error="invalid_token") from error  # noqa: S106 - RFC 6750's word
     connection.scope["user"], connection.scope["auth"] = caller.user_id, caller
+
+
+def caller_of(service: Service, token: str) -> Caller:
+    """Whom a bearer token speaks for. Raises Unauthenticated."""
+    return service.application.identity.verify(token)
 
 
 def administrator(connection: ASGIConnection[Any, Any, Any, Any], _route: BaseRouteHandler) -> None:

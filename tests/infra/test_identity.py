@@ -35,7 +35,7 @@ def test_only_true_is_the_claim(tmp_path: Path, value: object) -> None:
     token = ours.issue("usr_1")
     claims = jwt.decode(token, options={"verify_signature": False}) | {"admin": value}
     head = jwt.get_unverified_header(token)
-    forged = jwt.encode(claims, ours._private, "EdDSA", head)
+    forged = jwt.encode(claims, ours.signing_keys.signing().private, "EdDSA", head)
     assert ours.verify(forged) == Caller("usr_1", admin=False)
 
 

@@ -1,0 +1,103 @@
+"""Access tokens: JWT of RFC 9068's type, signed with EdDSA.
+
+Verifying pins algorithm, type, issuer, audience and expiry (RFC 8725, sections 3.1 and 3.8 to
+3.11). Tokens carry user ids, never addresses, so the list of administrators is compared as user
+ids. An administrator is a user whose address is on that list and whose token was asked for as an
+administrator's; both are looked at for each request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from functools import cached_property
+
+import jwt
+
+from commands.ports import Clock
+from domain.errors import Unauthenticated
+from domain.ids import derived
+from infra.identity.callers import DEVELOPMENT, Caller, normalised
+from infra.identity.ring import SigningKeys
+from infra.keys import KeyFiles
+from infra.settings import Settings
+
+ALGORITHM = "EdDSA"
+TYPE = "at+jwt"
+LEEWAY_SECONDS = 5
+_REQUIRED = ["exp", "iat", "sub", "iss", "aud", "jti"]
+
+
+class Identity:
+    """Issues and verifies access tokens with the keys of the ring."""
+
+    def __init__(self, keys: KeyFiles, settings: Settings, clock: Clock) -> None:
+        self.signing_keys = SigningKeys(keys, clock)
+        self._pepper = keys.get_or_make("pepper.key", lambda: os.urandom(32))
+        self._settings = settings
+        self._clock = clock
+
+    def user_id(self, issuer: str, subject: str) -> str:
+        """The user behind a subject; keyed, so that an id never reveals an address."""
+        text = f"{issuer}\x00{subject}".encode()
+        return derived("usr", hmac.new(self._pepper, text, hashlib.sha256).hexdigest())
+
+    @cached_property
+    def _administrators(self) -> frozenset[str]:
+        listed = map(normalised, self._settings.admin_emails_csv.split(","))
+        return frozenset(self.user_id(DEVELOPMENT, address) for address in listed if address)
+
+    def is_listed(self, user_id: str) -> bool:
+        """Whether that user's address is on this process's list of administrators."""
+        return user_id in self._administrators
+
+    def issue(self, user_id: str, *, admin: bool = False, session: str = "") -> str:
+        """An access token for that user.
+
+        admin: with the claim that administrators need. session: the sign-in that it belongs to.
+        """
+        now = self._clock.now() // 1000
+        claims: dict[str, object] = {
+            "sub": user_id,
+            "iss": self._settings.issuer,
+            "aud": self._settings.audience,
+            "iat": now,
+            "exp": now + self._settings.access_token_seconds,
+            "jti": os.urandom(16).hex(),
+        }
+        if session:
+            claims["sid"] = session
+        if admin:
+            claims["admin"] = True
+        key = self.signing_keys.signing()
+        headers = {"kid": key.kid, "typ": TYPE}
+        return jwt.encode(claims, key.private, algorithm=ALGORITHM, headers=headers)
+
+    def verify(self, token: str) -> Caller:
+        """Whom a token of ours speaks for. Raises Unauthenticated and says what is wrong."""
+        try:
+            claims = self._claims(token)
+        except jwt.ExpiredSignatureError:
+            raise Unauthenticated("The token has expired; sign in again.") from None
+        except jwt.InvalidTokenError:
+            raise Unauthenticated("The token is not valid; sign in again.") from None
+        session = str(claims.get("sid", ""))
+        return Caller(str(claims["sub"]), claims.get("admin") is True, session=session)
+
+    def _claims(self, token: str) -> dict[str, object]:
+        head = jwt.get_unverified_header(token)
+        if head.get("typ") != TYPE:
+            raise Unauthenticated("This is not an access token of ours; sign in again.")
+        key = self.signing_keys.find(str(head.get("kid", "")))
+        if key is None:
+            raise Unauthenticated("The token was signed by a key we do not know; sign in again.")
+        return jwt.decode(
+            token,
+            key.public,
+            algorithms=[ALGORITHM],
+            issuer=self._settings.issuer,
+            audience=self._settings.audience,
+            leeway=LEEWAY_SECONDS,
+            options={"require": _REQUIRED},
+        )
