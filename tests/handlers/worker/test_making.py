@@ -160,7 +160,7 @@ async def test_the_next_attempt_makes_only_what_is_missing(shop: Workshop) -> No
     assert shop.names(2) == {f"accompaniment{end}" for end in COMPANIONS} | {"stems.zip"}
     assert state.bundle is not None
     with zipfile.ZipFile(io.BytesIO(shop.body(state.bundle.key))) as read:
-        assert read.namelist() == ["a - vocals.flac", "a - accompaniment.flac"]
+        assert read.namelist() == ["vocals.flac", "accompaniment.flac"]
         for entry, name in zip(read.namelist(), ("vocals", "accompaniment"), strict=True):
             assert read.read(entry) == shop.body(state.stored[name].key)
     path = shop.directory / "made.flac"
