@@ -72,7 +72,8 @@ def sign_up(context: Context, command: SignUp, meta: Meta) -> tuple[Position, ..
     gift = CreditsGranted(
         user_id, derived("grt", user_id, "signup"), "signup", context.signup_grant
     )
-    given = [] if account.version else credits.grant(account.state, gift, moment(context, account))
+    known = person.state.erased
+    given = [] if known else credits.grant(account.state, gift, moment(context, account))
     return context.commit(
         meta,
         Append(person, user.sign_up(person.state, signed_up)),
