@@ -82,8 +82,13 @@ def test_imports_stay_light(module: str, forbidden: set[str]) -> None:
     assert not loaded & forbidden
 
 
+# The tree of errors is one thing, and a newcomer finds every error in one place.
+LONGER = {Path("domain/errors.py"): 450}
+
+
 def test_modules_stay_small() -> None:
     for package in sorted(OURS):
         for path in modules(package):
             lines = len(path.read_text().splitlines())
-            assert lines <= 350, f"{path} has {lines} lines: is it really one thing?"
+            most = LONGER.get(path.relative_to(ROOT), 350)
+            assert lines <= most, f"{path} has {lines} lines: is it really one thing?"

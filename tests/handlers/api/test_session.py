@@ -58,7 +58,7 @@ class Forger:
 
     def __init__(self, served: Served, user_id: str) -> None:
         identity = served.application.identity
-        self.key: Any = identity._private
+        self.key: Any = identity.signing_keys.signing().private
         self.public = self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         self.genuine = identity.issue(user_id)
         self.claims = jwt.decode(self.genuine, options={"verify_signature": False})

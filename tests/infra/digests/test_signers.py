@@ -82,11 +82,10 @@ def test_the_key_in_the_file_stays(tmp_path: Path) -> None:
     assert (tmp_path / "digest.pem").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("name", ["signing.pem", "garbage"])
-def test_another_file_is_no_key(application: Application, tmp_path: Path, name: str) -> None:
-    _ = application.identity  # makes an Ed25519 key
-    found = (application.settings.keys / "signing.pem").read_bytes()
-    (tmp_path / "digest.pem").write_bytes(found if name == "signing.pem" else b"garbage")
+@pytest.mark.parametrize("kind", ["a key of tokens", "garbage"])
+def test_another_file_is_no_key(application: Application, tmp_path: Path, kind: str) -> None:
+    of_tokens = application.identity.signing_keys.signing().pem.encode()
+    (tmp_path / "digest.pem").write_bytes(b"garbage" if kind == "garbage" else of_tokens)
     with pytest.raises(Invalid, match="is no private key"):
         _ = KeyFileSigner(KeyFiles(tmp_path)).public_key
 
