@@ -29,7 +29,7 @@ from infra.stems.levels import Residual
 from infra.stems.track import Delivered, Track
 
 # Seconds of audio after which free memory is given back, and again at the end.
-_TIDY_SECONDS = 60
+_TIDY_SECONDS = 20
 
 
 class Spent(Struct):
