@@ -12,6 +12,7 @@ from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
 from handlers.api.admin import ADMIN
+from handlers.api.auth.key_set import key_set
 from handlers.api.capabilities import capabilities
 from handlers.api.checkout import check_out
 from handlers.api.credits import CREDITS
@@ -50,7 +51,7 @@ def create_app(application: Application) -> Litestar:
             yield
 
     app = Litestar(
-        route_handlers=[healthz, readyz, metrics, _version_one(application)],
+        route_handlers=[healthz, readyz, metrics, key_set, _version_one(application)],
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         request_class=ApiRequest,
         exception_handlers={Exception: on_error},

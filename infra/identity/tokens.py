@@ -16,10 +16,10 @@ from functools import cached_property
 import jwt
 
 from commands.ports import Clock
-from domain.errors import Unauthenticated
+from domain.errors import Invalid, Unauthenticated
 from domain.ids import derived
 from infra.identity.callers import DEVELOPMENT, Caller, normalised
-from infra.identity.ring import SigningKeys
+from infra.identity.ring import LONGEST_TOKEN_SECONDS, SigningKeys
 from infra.keys import KeyFiles
 from infra.settings import Settings
 
@@ -30,9 +30,17 @@ _REQUIRED = ["exp", "iat", "sub", "iss", "aud", "jti"]
 
 
 class Identity:
-    """Issues and verifies access tokens with the keys of the ring."""
+    """Issues and verifies access tokens with the keys of the ring.
+
+    Raises Invalid when tokens would live longer than old keys are kept for.
+    """
 
     def __init__(self, keys: KeyFiles, settings: Settings, clock: Clock) -> None:
+        if not 0 < settings.access_token_seconds <= LONGEST_TOKEN_SECONDS:
+            raise Invalid(
+                f"SPLITSOUND_ACCESS_TOKEN_SECONDS is {settings.access_token_seconds}; "
+                f"set it from 1 to {LONGEST_TOKEN_SECONDS}."
+            )
         self.signing_keys = SigningKeys(keys, clock)
         self._pepper = keys.get_or_make("pepper.key", lambda: os.urandom(32))
         self._settings = settings

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from domain.errors import Unauthenticated
+from domain.errors import Invalid, Unauthenticated
 from infra.clock import SystemClock
 from infra.identity import Caller, Identity, SigningKeys
 from infra.identity.ring import (
@@ -175,3 +175,11 @@ def test_another_algorithm_or_key_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(Unauthenticated):
             ours.verify(forged)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 901])
+def test_tokens_live_no_longer_than_old_keys(tmp_path: Path, seconds: int) -> None:
+    values = {**NAMES, "keys": tmp_path, "access_token_seconds": seconds}
+    settings = msgspec.convert(values, Settings, strict=False)
+    with pytest.raises(Invalid, match="ACCESS_TOKEN_SECONDS"):
+        Identity(KeyFiles(tmp_path), settings, SystemClock())

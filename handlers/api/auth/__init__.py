@@ -1,0 +1,1 @@
+"""Signing in and out, and what others need to believe our tokens."""
