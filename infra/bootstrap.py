@@ -24,12 +24,14 @@ from infra.keys import KeyFiles
 from infra.objects import S3_CONFIG, Objects
 from infra.operations import (
     CachedGenerations,
+    Deliveries,
     DynamoDBOperations,
     OperationalTable,
     ParkedStreams,
     Pulses,
     Speeds,
     TableGenerations,
+    Turns,
 )
 from infra.operations.predictions import Predictions
 from infra.payments import configured
@@ -45,6 +47,7 @@ from projections.results import KnownResults
 
 if TYPE_CHECKING:
     from infra.payments.gateway import StripePayments
+    from infra.webhooks import AddressGuard
 
 PRICE_LIST = "2026-11"
 DEFAULT_MODEL = "spleeter-2stems"
@@ -178,6 +181,23 @@ class Application:
         return Speeds(self.operational_table)
 
     @cached_property
+    def deliveries(self) -> Deliveries:
+        """Messages to webhook endpoints."""
+        return Deliveries(self.operational_table, self.clock)
+
+    @cached_property
+    def turns(self) -> Turns:
+        """Who sends to which webhook endpoint."""
+        return Turns(self.operational_table, self.clock)
+
+    @cached_property
+    def webhook_guard(self) -> AddressGuard:
+        """Where webhooks may be sent. Raises Invalid."""
+        from infra.webhooks import AddressGuard, networks  # only the API and the deliverer
+
+        return AddressGuard(networks.networks(self.settings.webhook_private_networks))
+
+    @cached_property
     def rows(self) -> DynamoDBRows:
         """The read models' rows."""
         endpoint = os.environ.get("AWS_ENDPOINT_URL")
@@ -253,9 +273,10 @@ class Application:
         return Bus(self.client("events"), self.settings.event_bus)
 
     def queue(self, name: str) -> Queue:
-        """A lane of separations, ``probe`` or ``projections``.
+        """A lane of separations, ``probe``, ``projections`` or ``webhooks``.
 
-        Dead letters: ``separation_dlq`` of all lanes, ``probe_dlq`` or ``projections_dlq``.
+        Dead letters: ``separation_dlq`` of all lanes, ``probe_dlq``, ``projections_dlq`` or
+        ``webhooks_dlq``.
         """
         field = name if name.endswith("_dlq") else LANE_QUEUES.get(name, f"{name}_queue")
         return Queue(self.sqs, getattr(self.settings, field))

@@ -47,6 +47,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     metadata_url: of the instance that the worker runs on, asked for notices of interruption;
     empty where there is none. metrics_port: where a worker shows its metrics; 0 for none.
     metrics_host: the address that it listens on there, this machine's own unless told.
+    webhook_private_networks: CIDRs, by commas, that webhooks may be sent to although they are not
+    of the public internet, and without TLS too; none unless told.
 
     retention_days_originals, retention_days_stems: how long uploads and results are kept, from when
     they come to be; 0 keeps them until they are deleted. retention_days_deleted: how long what was
@@ -71,6 +73,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     probe_dlq: str
     projections_queue: str
     projections_dlq: str
+    webhooks_queue: str
+    webhooks_dlq: str
     media_bucket: str
     keys: Path
     audit_bucket: str = ""
@@ -90,6 +94,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     credit_packs: str = ""
     checkout_return_url: str = ""
     digest_key: str = ""
+    webhook_private_networks: str = ""
     retention_days_originals: int = 0
     retention_days_stems: int = 0
     retention_days_deleted: int = 30

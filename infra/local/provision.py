@@ -32,9 +32,11 @@ class Resources(Struct, frozen=True):
     separation_gpu_long_queue: str
     probe_queue: str
     projections_queue: str
+    webhooks_queue: str
     separation_dlq: str
     probe_dlq: str
     projections_dlq: str
+    webhooks_dlq: str
     media_bucket: str
     audit_bucket: str
 

@@ -19,16 +19,21 @@ see ``deliveries``                                messages to webhook endpoints
 
 from __future__ import annotations
 
+from infra.operations.deliveries import Attempt, Deliveries, Delivery
 from infra.operations.generations import CachedGenerations, TableGenerations
 from infra.operations.parked import Parked, ParkedStreams, describe
 from infra.operations.progress import DynamoDBOperations, Progress, Seen
 from infra.operations.pulses import Applied, Pulse, Pulses, WorkerPulse
 from infra.operations.speeds import Speed, Speeds
 from infra.operations.table import OperationalTable
+from infra.operations.turns import Turn, Turns, Waiting
 
 __all__ = [
     "Applied",
+    "Attempt",
     "CachedGenerations",
+    "Deliveries",
+    "Delivery",
     "DynamoDBOperations",
     "OperationalTable",
     "Parked",
@@ -40,6 +45,9 @@ __all__ = [
     "Speed",
     "Speeds",
     "TableGenerations",
+    "Turn",
+    "Turns",
+    "Waiting",
     "WorkerPulse",
     "describe",
 ]
