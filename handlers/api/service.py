@@ -15,16 +15,19 @@ from litestar.params import SkipValidation
 
 from commands import Position, execute
 from commands.dispatch import Command
+from commands.users import person_of
 from domain.commit import Meta
 from domain.errors import SplitSoundError
 from domain.ids import derived
 from handlers.api import log
 from handlers.api.acknowledged import Acknowledged
+from handlers.api.keys.ring import KeyRing
 from handlers.api.paging import Cursors
 from handlers.api.waiting import Waiting
 from handlers.operating.metrics import Scrapes
 from infra.bootstrap import Application
 from infra.objects import Objects
+from infra.operations.key_uses import KeyUses
 from projections.catch_up import catch_up
 from projections.projection import Projection, View
 from projections.query import Slice, Versioned, live, own, owned
@@ -48,6 +51,8 @@ class Service:
     def __init__(self, application: Application) -> None:
         self.application = application
         self.acknowledged = Acknowledged()
+        self.listeners: list[Callable[[str, int, str], None]] = []
+        """Called in the event loop with stream, version and actor of what was committed here."""
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
         # Apart, so that a Stripe that hangs holds up nobody but buyers.
         self._paying = ThreadPoolExecutor(PAYING_THREADS, thread_name_prefix="paying")
@@ -71,6 +76,10 @@ class Service:
         self.cursors = Cursors(application.keys)
         for part in _PARTS:
             getattr(application, part)
+        self.key_uses = KeyUses(application.operational_table)
+        self.key_ring = KeyRing(
+            partial(person_of, application.context), self.key_uses, application.clock
+        )
         self.scrapes = Scrapes(application)
         self.waiting = Waiting(application)
         if application.settings.identity == "development" and application.settings.admin_emails_csv:
@@ -105,6 +114,8 @@ class Service:
         positions = await self.run(execute, self.application.context, command, meta)
         for position in positions:
             self.acknowledged.note(position.stream, position.version)
+            for listener in self.listeners:
+                listener(position.stream, position.version, meta.actor)
         return positions[0]
 
     async def own(
