@@ -12,6 +12,7 @@ from botocore.config import Config
 
 from commands import Context
 from domain.catalog import Catalog, Limits
+from domain.errors import Invalid
 from domain.packs import Packs, parse
 from domain.retention import Retention
 from infra.bus import Bus
@@ -20,7 +21,7 @@ from infra.digests.bucket import AuditBucket
 from infra.digests.signers import KeyFileSigner, KmsSigner, Signer
 from infra.event_store.dynamodb import DynamoDBStore
 from infra.identity import Identity
-from infra.keys import KeyFiles
+from infra.keys import KeyFiles, KeyStore, KeyTable, KmsSealing
 from infra.objects import S3_CONFIG, Objects
 from infra.operations import (
     CachedGenerations,
@@ -215,14 +216,27 @@ class Application:
         return Reading(exact.history, exact.rows, CachedGenerations(exact.generations))
 
     @cached_property
-    def keys(self) -> KeyFiles:
-        """Secrets."""
-        return KeyFiles(self.settings.keys)
+    def keys(self) -> KeyStore:
+        """Secrets. Raises Invalid when the settings name no place for them."""
+        settings = self.settings
+        if settings.keys_table and settings.keys_key:
+            sealing = KmsSealing(self.client("kms"), settings.keys_key)
+            return KeyTable(self.client("dynamodb"), settings.keys_table, sealing)
+        if settings.keys is None:
+            raise Invalid("Set SPLITSOUND_KEYS_TABLE and SPLITSOUND_KEYS_KEY, or SPLITSOUND_KEYS.")
+        return KeyFiles(settings.keys)
+
+    @cached_property
+    def people(self) -> KeyStore:
+        """People's data keys, wrapped already: in the same table, but KMS is not asked for each."""
+        if isinstance(self.keys, KeyFiles):
+            return self.keys
+        return KeyTable(self.client("dynamodb"), self.settings.keys_table, None)
 
     @cached_property
     def personal(self) -> PersonalFields:
         """Personal fields."""
-        return PersonalFields(self.keys)
+        return PersonalFields(self.keys, self.people)
 
     @cached_property
     def identity(self) -> Identity:

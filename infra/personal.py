@@ -11,12 +11,13 @@ import base64
 import os
 import threading
 import time
+from functools import cached_property
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.errors import NotFound
-from infra.keys import KeyFiles
+from infra.keys import KeyStore
 
 Place = tuple[str, int, str]
 REMEMBERED_SECONDS = 60.0
@@ -24,16 +25,17 @@ MOST_REMEMBERED = 4096
 
 
 class PersonalFields:
-    """Implements commands.ports.Sealer."""
+    """Implements commands.ports.Sealer. keys: has the master key; people: wrapped data keys."""
 
-    def __init__(self, keys: KeyFiles) -> None:
+    def __init__(self, keys: KeyStore, people: KeyStore) -> None:
         self._keys = keys
+        self._people = people
         self._lock = threading.Lock()
         self._opened: dict[str, tuple[float, bytes]] = {}
 
     def seal(self, user_id: str, place: Place, text: str) -> str:
         """See Sealer. The person's data key is made at the first field."""
-        wrapped = self._keys.get_or_make(_name(user_id), lambda: self._new_data_key(user_id))
+        wrapped = self._people.get_or_make(_name(user_id), lambda: self._new_data_key(user_id))
         data_key = self._unwrap(user_id, wrapped)
         nonce = os.urandom(12)
         sealed = nonce + AESGCM(data_key).encrypt(nonce, text.encode(), _bound_to(place))
@@ -51,7 +53,7 @@ class PersonalFields:
 
     def erase(self, user_id: str) -> None:
         """Destroy the person's data key."""
-        self._keys.destroy(_name(user_id))
+        self._people.destroy(_name(user_id))
         with self._lock:
             self._opened.pop(user_id, None)
 
@@ -65,7 +67,7 @@ class PersonalFields:
             until, known = self._opened.get(user_id, (0.0, b""))
         if now < until:
             return known
-        wrapped = self._keys.get(_name(user_id))
+        wrapped = self._people.get(_name(user_id))
         if wrapped is None:
             raise NotFound("This person's data was erased.")
         data_key = self._unwrap(user_id, wrapped)
@@ -75,15 +77,16 @@ class PersonalFields:
             self._opened[user_id] = (now + REMEMBERED_SECONDS, data_key)
         return data_key
 
+    @cached_property
     def _master(self) -> AESGCM:
         return AESGCM(self._keys.get_or_make("master.key", lambda: os.urandom(32)))
 
     def _new_data_key(self, user_id: str) -> bytes:
         nonce = os.urandom(12)
-        return nonce + self._master().encrypt(nonce, os.urandom(32), user_id.encode())
+        return nonce + self._master.encrypt(nonce, os.urandom(32), user_id.encode())
 
     def _unwrap(self, user_id: str, wrapped: bytes) -> bytes:
-        return self._master().decrypt(wrapped[:12], wrapped[12:], user_id.encode())
+        return self._master.decrypt(wrapped[:12], wrapped[12:], user_id.encode())
 
 
 def _name(user_id: str) -> str:

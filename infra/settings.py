@@ -27,10 +27,11 @@ LANE_QUEUES = {
 class Settings(Struct, frozen=True, kw_only=True):
     """Each field is read from ``SPLITSOUND_<FIELD>``; AWS's own variables stay AWS's.
 
-    Table, bus, queue and bucket names are the template's outputs. identity: ``development``
-    lets anyone sign in with any address and must never face the internet. admin_emails_csv:
-    who may sign in as an administrator; nobody when it is empty. metrics_token: the bearer token
-    with which ``/metrics`` is scraped; without one only administrators read it.
+    Table, bus, queue and bucket names are the template's outputs. keys: the directory of secrets on
+    a laptop; on AWS they stand in keys_table, encrypted by the KMS key keys_key. identity:
+    ``development`` lets anyone sign in with any address and must never face the internet.
+    admin_emails_csv: who may sign in as an administrator; nobody when it is empty. metrics_token:
+    the bearer token with which ``/metrics`` is scraped; without one only administrators read it.
 
     stripe_api_key: without one nothing is sold. stripe_api_base: another address than Stripe's,
     for the stand-in and tests. stripe_webhook_secrets: of the endpoint, several by commas while
@@ -76,7 +77,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     webhooks_queue: str
     webhooks_dlq: str
     media_bucket: str
-    keys: Path
+    keys: Path | None = None
+    keys_table: str = ""
+    keys_key: str = ""
     audit_bucket: str = ""
     journal: Path | None = None
     identity: str = "development"

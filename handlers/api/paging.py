@@ -14,7 +14,7 @@ from typing import Annotated
 from litestar.params import QueryParameter
 
 from domain.errors import Invalid
-from infra.keys import KeyFiles
+from infra.keys import KeyStore
 
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="Items per page.")]
 Cursor = Annotated[
@@ -34,7 +34,7 @@ MinVersion = Annotated[
 class Cursors:
     """Signs with a key of its own, shared by all processes of a deployment."""
 
-    def __init__(self, keys: KeyFiles) -> None:
+    def __init__(self, keys: KeyStore) -> None:
         self._key = keys.get_or_make("cursor.key", lambda: os.urandom(32))
 
     def give(self, scope: str, cursor: str | None) -> str | None:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from domain.errors import Invalid, NotFound, Unavailable
 from infra.faults import unavailable
-from infra.keys import KeyFiles
+from infra.keys import KeyStore
 
 ALGORITHM = "ECDSA_SHA_256"
 """As KMS names it; on the curve P-256, signatures in DER."""
@@ -47,7 +47,7 @@ class Signer(Protocol):
 class KeyFileSigner:
     """The key in ``digest.pem``, made when it is first asked for."""
 
-    def __init__(self, keys: KeyFiles) -> None:
+    def __init__(self, keys: KeyStore) -> None:
         self._keys = keys
 
     @cached_property

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from msgspec import Struct
 
 from commands.ports import Clock
-from infra.keys import KeyFiles
+from infra.keys import KeyStore
 
 LONGEST_TOKEN_SECONDS = 900
 PUBLISHED_SECONDS = 600
@@ -62,8 +62,8 @@ class SigningKey(Struct, frozen=True):
 class SigningKeys:
     """The ring in the key store, read again each minute and when a token names an unknown key."""
 
-    def __init__(self, files: KeyFiles, clock: Clock) -> None:
-        self._files, self._clock = files, clock
+    def __init__(self, store: KeyStore, clock: Clock) -> None:
+        self._store, self._clock = store, clock
         self._lock = Lock()
         self._keys: tuple[SigningKey, ...] = ()
         self._looked = -RELOAD_SECONDS
@@ -90,17 +90,21 @@ class SigningKeys:
 
         A key that still waits for its time stays, and the new one waits behind it.
         """
-        with self._files.locked(_RING):
-            keys = self._read()
-            now = self._now()
+        kept: tuple[SigningKey, ...] = ()
+
+        def turned(raw: bytes | None) -> bytes:
+            nonlocal kept
+            keys, now = _decoded(raw or self._first()), self._now()
             made = _named(_new_pem(), max(now + PUBLISHED_SECONDS, keys[-1].signs_from + 1))
             kept = (*_useful(keys, now), made)
-            self._files.replace(_RING, msgspec.json.encode(kept))
-            if self._files.get(_FIRST) is not None:
-                self._files.destroy(_FIRST)
+            return msgspec.json.encode(kept)
+
+        self._store.change(_RING, turned)
+        if self._store.get(_FIRST) is not None:
+            self._store.destroy(_FIRST)
         with self._lock:
-            self._keys, self._looked = kept, now
-        return made
+            self._keys, self._looked = kept, self._now()
+        return kept[-1]
 
     def _current(self, patience: int) -> tuple[SigningKey, ...]:
         now = self._now()
@@ -110,16 +114,19 @@ class SigningKeys:
             return _useful(self._keys, now)
 
     def _read(self) -> tuple[SigningKey, ...]:
-        raw = self._files.get_or_make(_RING, self._first)
-        return msgspec.json.decode(raw, type=tuple[SigningKey, ...])
+        return _decoded(self._store.get_or_make(_RING, self._first))
 
     def _first(self) -> bytes:
         """A ring of one key: that of earlier versions, where there is one."""
-        pem = self._files.get_or_make(_FIRST, _new_pem)
+        pem = self._store.get_or_make(_FIRST, _new_pem)
         return msgspec.json.encode([_named(pem, 0)])
 
     def _now(self) -> int:
         return self._clock.now() // 1000
+
+
+def _decoded(raw: bytes) -> tuple[SigningKey, ...]:
+    return msgspec.json.decode(raw, type=tuple[SigningKey, ...])
 
 
 def thumbprint(public: Ed25519PublicKey) -> str:

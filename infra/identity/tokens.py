@@ -20,7 +20,7 @@ from domain.errors import Invalid, Unauthenticated
 from domain.ids import derived
 from infra.identity.callers import DEVELOPMENT, Caller, normalised
 from infra.identity.ring import LONGEST_TOKEN_SECONDS, SigningKeys
-from infra.keys import KeyFiles
+from infra.keys import KeyStore
 from infra.settings import Settings
 
 ALGORITHM = "EdDSA"
@@ -35,7 +35,7 @@ class Identity:
     Raises Invalid when tokens would live longer than old keys are kept for.
     """
 
-    def __init__(self, keys: KeyFiles, settings: Settings, clock: Clock) -> None:
+    def __init__(self, keys: KeyStore, settings: Settings, clock: Clock) -> None:
         if not 0 < settings.access_token_seconds <= LONGEST_TOKEN_SECONDS:
             raise Invalid(
                 f"SPLITSOUND_ACCESS_TOKEN_SECONDS is {settings.access_token_seconds}; "

@@ -51,7 +51,7 @@ def provision(
     """
     # The emulator speaks plain HTTP, so a TLS-only policy would shut everyone out; and its KMS
     # makes no keys that sign.
-    local = {"RequireTls": "false", "DigestSigner": "file"}
+    local = {"RequireTls": "false", "Keys": "file"}
     plain = local if access.endpoint.startswith("http://") else {}
     declared = Template.load(template, plain | dict(parameters or {}), _pseudo(access))
     ordered = declared.in_order()

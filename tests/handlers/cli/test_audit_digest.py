@@ -172,7 +172,7 @@ def test_another_key_is_refused_until_it_is_trusted(
     old = tmp_path / "old.pem"
     assert shell("audit", "key", "--out", str(old)).code == 0
     name = taken(shell)["name"]
-    (application.settings.keys / "digest.pem").unlink()
+    application.keys.destroy("digest.pem")
     done = shell("audit", "digest")
     assert (done.code, f"Digest {name} was signed by another key" in done.err) == (1, True)
     assert taken(shell, "--trust-key", str(old))["digest"]["previous"]["name"] == name

@@ -1,4 +1,4 @@
-"""Keys in files, beside the journal: made once, fsynced, readable by their owner only.
+"""Secrets in files, beside the journal: made once, fsynced, readable by their owner only.
 
 This is the local stack's key store. Losing the directory makes personal fields unreadable
 and signs everybody out; back it up with the journal.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 class KeyFiles:
-    """A directory of secrets."""
+    """A directory of secrets; implements KeyStore."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -42,14 +42,24 @@ class KeyFiles:
         _sync_directory(path.parent)
         return path.read_bytes()
 
-    def replace(self, name: str, secret: bytes) -> None:
-        """Write the secret over what stood there: readers see the old one or the new one whole."""
+    def change(self, name: str, change: Callable[[bytes | None], bytes]) -> bytes:
+        """Put what ``change`` makes of the secret in its place: readers see either one whole."""
+        with self._locked(name):
+            path = self._directory / name
+            secret = change(self.get(name))
+            _draft(path, secret).replace(path)
+            _sync_directory(path.parent)
+            return secret
+
+    def destroy(self, name: str) -> None:
+        """Forget a secret for good."""
         path = self._directory / name
-        _draft(path, secret).replace(path)
-        _sync_directory(path.parent)
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            _sync_directory(path.parent)
 
     @contextmanager
-    def locked(self, name: str) -> Iterator[None]:
+    def _locked(self, name: str) -> Iterator[None]:
         """Keep other processes out that change the same secret, until the block ends."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self._directory / f".{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -58,11 +68,6 @@ class KeyFiles:
             yield
         finally:
             os.close(descriptor)  # which gives the lock back
-
-    def destroy(self, name: str) -> None:
-        """Forget a secret for good."""
-        (self._directory / name).unlink(missing_ok=True)
-        _sync_directory(self._directory)
 
 
 def _draft(path: Path, secret: bytes) -> Path:
