@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from commands.dispatch import Command, Context, Position, handles
 from commands.ledger import account_of, moment
+from commands.repetition import committed, reused
 from domain import api_keys, credits, user
 from domain.commit import Append, Loaded, Meta
 from domain.credits import CreditsGranted
@@ -11,9 +12,11 @@ from domain.errors import Invalid
 from domain.ids import derived
 from domain.reasons import stated
 from domain.sealed import Sealed
-from domain.user import USER, UserSignedUp, UserState
+from domain.user import USER, ApiKeyCreated, UserSignedUp, UserState
 
 MOST_NAME = 100
+MOST_KEY_YEARS = 10
+YEAR_MS = 366 * 24 * 3_600_000
 
 
 class SignUp(Command, frozen=True):
@@ -83,26 +86,43 @@ def sign_up(context: Context, command: SignUp, meta: Meta) -> tuple[Position, ..
 
 @handles(CreateApiKey)
 def create_api_key(context: Context, command: CreateApiKey, meta: Meta) -> tuple[Position, ...]:
-    """Once for each key id. Raises Invalid, Refused, AccountErased."""
+    """Once for each command id, also when the key is revoked since.
+
+    Raises Invalid, Refused, KeyReused, AccountErased.
+    """
     name = command.name.strip()
     if not 0 < len(name) <= MOST_NAME:
         raise Invalid(
             f"A key needs a name of 1 to {MOST_NAME} characters.",
             errors=[{"pointer": "#/name", "detail": "Empty, or too long."}],
         )
-    now = context.clock.now()
-    if command.expires is not None and command.expires <= now:
-        raise Invalid(
-            "This key would be over before it is made; name a later time.",
-            errors=[{"pointer": "#/expires_at", "detail": "In the past."}],
-        )
+    now, scopes = context.clock.now(), api_keys.known_scopes(command.scopes)
     person = person_of(context, command.user_id)
     user.present(person.state)
-    created = user.ApiKeyCreated(
+    for earlier in committed(context, person, meta):
+        if isinstance(earlier, ApiKeyCreated) and _same_key(earlier, command, scopes):
+            return (Position(person.tip.stream, person.version),)
+        raise reused()
+    _require_later(command.expires, now)
+    created = ApiKeyCreated(
         command.user_id, command.key_id, sealed(context, person, "name", name), command.digest,
-        api_keys.known_scopes(command.scopes), now, command.expires,
+        scopes, now, command.expires,
     )  # fmt: skip
     return context.commit(meta, Append(person, user.create_key(person.state, created)))
+
+
+def _same_key(made: ApiKeyCreated, command: CreateApiKey, scopes: tuple[str, ...]) -> bool:
+    wished = (command.key_id, scopes, command.expires)
+    return (made.key_id, made.scopes, made.expires) == wished
+
+
+def _require_later(expires: int | None, now: int) -> None:
+    if expires is None or now < expires <= now + MOST_KEY_YEARS * YEAR_MS:
+        return
+    raise Invalid(
+        f"A key ends later than now, and within {MOST_KEY_YEARS} years; or leave its end out.",
+        errors=[{"pointer": "#/expires_at", "detail": "In the past, or too far away."}],
+    )
 
 
 @handles(RevokeApiKey)

@@ -13,7 +13,9 @@
     ├── Unauthenticated      unauthenticated    401  no
     ├── Forbidden            forbidden          403  no    signed in, without the right to it
     │   ├── NotAnAdmin       not_an_admin       403  no    the address is not on the list
-    │   └── AdminClaimMissing admin_claim_missing 403 no   sign in again with admin: true
+    │   ├── AdminClaimMissing admin_claim_missing 403 no   sign in again with admin: true
+    │   ├── InsufficientScope insufficient_scope 403 no    the API key was made for less
+    │   └── PersonRequired   person_required    403  no    no API key may do this
     ├── NotFound             not_found          404  no    absent, or somebody else's
     ├── AccountErased        account_erased     410  no    the person asked to be forgotten
     ├── NotEnoughCredits     not_enough_credits 402  no    carries required and available
@@ -153,6 +155,18 @@ class AdminClaimMissing(Forbidden):
     """An administrator's token that was not asked for as one."""
 
     code = "admin_claim_missing"
+
+
+class InsufficientScope(Forbidden):
+    """An API key whose scopes do not cover the route. Carries ``scope``: the one that it takes."""
+
+    code = "insufficient_scope"
+
+
+class PersonRequired(Forbidden):
+    """An API key where only the person may act: keys, sessions, the account, administration."""
+
+    code = "person_required"
 
 
 class NotFound(SplitSoundError):

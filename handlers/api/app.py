@@ -19,13 +19,14 @@ from handlers.api.credits import CREDITS
 from handlers.api.edge import Edge
 from handlers.api.health import healthz, readyz
 from handlers.api.jobs import JOBS, QUOTES
+from handlers.api.keys.routes import KEYS
 from handlers.api.library import LIBRARY
 from handlers.api.metrics import metrics
 from handlers.api.openapi import SCHEME, configuration
 from handlers.api.packs import show_packs
 from handlers.api.problems import on_error
 from handlers.api.purchases import PURCHASES
-from handlers.api.requests import ApiRequest, authenticated
+from handlers.api.requests import ApiRequest, authenticated, require_scopes
 from handlers.api.service import Service
 from handlers.api.session import sign_in
 from handlers.api.stripe_webhook import receive
@@ -40,7 +41,8 @@ EXPOSED = ["ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-Id"
 def create_app(application: Application) -> Litestar:
     """The API over that application. Its parts are made when the lifespan begins.
 
-    Raises Invalid when what is sold is not configured as it should be.
+    Raises Invalid when what is sold is not configured as it should be, and ImproperlyConfigured
+    when a route does not say which API keys it takes.
     """
     _ = application.packs
     service = Service(application)
@@ -62,6 +64,7 @@ def create_app(application: Application) -> Litestar:
         logging_config=None,
         state=State({"service": service}),
     )
+    require_scopes(app)
     # Middleware of Litestar's does not see requests that no route takes.
     app.asgi_handler = Edge(app.asgi_handler, lambda: application.ids.fresh("req"))
     return app
@@ -79,6 +82,7 @@ def _version_one(application: Application) -> Router:
             usage,
             check_out,
             PURCHASES,
+            KEYS,
             ADMIN,
         ],
         guards=[authenticated],

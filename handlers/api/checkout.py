@@ -42,6 +42,7 @@ class CheckoutBody(Struct, frozen=True, kw_only=True):
 
 @post(
     "/checkout",
+    opt={"scope": "billing"},
     response_headers=[LOCATION],
     responses=problems(401, 409, 422),
     summary="Buy credits",

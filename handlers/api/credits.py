@@ -80,6 +80,7 @@ class Statement(Struct, frozen=True):
 
 @get(
     "/",
+    opt={"scope": "read"},
     responses=NOT_MODIFIED | problems(401, 409),
     summary="The balance",
     operation_id="getCredits",
@@ -96,6 +97,7 @@ async def balance(request: ApiRequest, service: Api) -> Response[Account]:
 
 @get(
     "/history",
+    opt={"scope": "read"},
     responses=NOT_MODIFIED | problems(401, 409, 422),
     summary="The statement",
     operation_id="getCreditsHistory",

@@ -103,6 +103,7 @@ class JobPage(Struct, frozen=True):
 
 @post(
     "/",
+    opt={"scope": "read"},
     status_code=200,
     responses=problems(401, 404, 409, 422),
     summary="Ask for a price",
@@ -142,6 +143,7 @@ def _wish(data: JobBody) -> Wish:
 
 @post(
     "/",
+    opt={"scope": "write"},
     response_headers=[LOCATION],
     responses=problems(401, 402, 404, 409, 422),
     summary="Request a separation",
@@ -173,6 +175,7 @@ async def request_job(
 
 @get(
     "/",
+    opt={"scope": "read"},
     responses=NOT_MODIFIED | problems(401, 404, 409, 422),
     summary="List jobs",
     operation_id="listJobs",
@@ -196,6 +199,7 @@ async def list_jobs(
 
 @get(
     "/{job_id:str}",
+    opt={"scope": "read"},
     responses=NOT_MODIFIED | problems(401, 404, 409, 422),
     summary="One job",
     operation_id="getJob",
@@ -221,6 +225,7 @@ async def show_job(
 
 @post(
     "/{job_id:str}/cancel",
+    opt={"scope": "write"},
     status_code=200,
     responses=problems(401, 404, 409, 422),
     summary="Cancel a job",
@@ -240,6 +245,7 @@ async def cancel(
 
 @delete(
     "/{job_id:str}",
+    opt={"scope": "write"},
     status_code=200,
     responses=problems(401, 404, 409, 422),
     summary="Delete a job's results",
@@ -258,6 +264,7 @@ async def remove(job_id: FromPath[str], request: ApiRequest, service: Api) -> Jo
 
 @post(
     "/{job_id:str}/restore",
+    opt={"scope": "write"},
     status_code=200,
     responses=problems(401, 404, 409, 422),
     summary="Restore a job's results",

@@ -83,6 +83,7 @@ Sort = Annotated[
 
 @get(
     "/",
+    opt={"scope": "read"},
     responses=NOT_MODIFIED | problems(401, 404, 409, 422),
     summary="List the library",
     operation_id="listLibrary",
@@ -117,6 +118,7 @@ async def list_assets(
 
 @get(
     "/{asset_id:str}",
+    opt={"scope": "read"},
     responses=NOT_MODIFIED | problems(401, 404, 409, 422),
     summary="One upload",
     operation_id="getAsset",
@@ -147,6 +149,7 @@ class AssetChange(Struct, frozen=True, forbid_unknown_fields=True):
 
 @patch(
     "/{asset_id:str}",
+    opt={"scope": "write"},
     responses=problems(401, 404, 409, 422),
     summary="Rename or tag an upload",
     operation_id="changeAsset",
@@ -167,6 +170,7 @@ async def change_asset(
 
 @delete(
     "/{asset_id:str}",
+    opt={"scope": "write"},
     status_code=200,
     responses=problems(401, 404, 409),
     summary="Delete an upload",
@@ -184,6 +188,7 @@ async def delete_asset(asset_id: FromPath[str], request: ApiRequest, service: Ap
 
 @post(
     "/{asset_id:str}/restore",
+    opt={"scope": "write"},
     status_code=200,
     responses=problems(401, 404, 409),
     summary="Restore an upload",

@@ -15,7 +15,9 @@ from handlers.api.requests import administrator, authenticated
 from handlers.api.service import Api, Service
 
 
-def may_scrape(connection: ASGIConnection[Any, Any, Any, Any], route: BaseRouteHandler) -> None:
+async def may_scrape(
+    connection: ASGIConnection[Any, Any, Any, Any], route: BaseRouteHandler
+) -> None:
     """A guard: the scrape token of the settings, or an administrator's access token.
 
     Raises Unauthenticated, NotAnAdmin or AdminClaimMissing.
@@ -26,13 +28,14 @@ def may_scrape(connection: ASGIConnection[Any, Any, Any, Any], route: BaseRouteH
     same = hmac.compare_digest(token.strip().encode(), wanted.encode())
     if wanted and same and scheme.lower() == "bearer":
         return
-    authenticated(connection, route)
-    administrator(connection, route)
+    await authenticated(connection, route)
+    await administrator(connection, route)
 
 
 @get(
     "/metrics",
     guards=[may_scrape],
+    opt={"scope": None},
     security=[{SCHEME: []}],
     responses=problems(401, 403),
     media_type=MediaType.TEXT,

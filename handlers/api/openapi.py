@@ -7,6 +7,7 @@ string there), so they are msgspec's, which is what reads and writes the bodies.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import deepcopy
 from inspect import cleandoc
 from typing import Any
@@ -14,12 +15,14 @@ from typing import Any
 import msgspec
 from litestar import Litestar, MediaType, Request, Router
 from litestar.datastructures import ResponseHeader
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.routes import HTTPRoute
 
+from domain import api_keys
 from handlers.api.problems import (
     MEDIA_TYPE,
     ForbiddenProblem,
@@ -30,7 +33,7 @@ from handlers.api.problems import (
     UnavailableProblem,
 )
 
-SCHEME = "bearer"
+SCHEME, API_KEY = "bearer", "apiKey"
 LOCATION = ResponseHeader(
     name="Location", documentation_only=True, description="Path of what was created."
 )
@@ -46,7 +49,7 @@ _VARIANTS: dict[int, type[Problem]] = {
 }
 _MEANING = {
     400: "The body is not JSON.",
-    401: "No access token, or one that does not verify.",
+    401: "No access token or API key, or one that is not valid.",
     402: "The account cannot cover the price.",
     403: "Signed in, without the right to this; `missing` says what it takes.",
     404: "Absent, or somebody else's.",
@@ -85,7 +88,13 @@ def configuration() -> OpenAPIConfig:
         render_plugins=[_Document()],
         components=Components(
             security_schemes={
-                SCHEME: SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
+                SCHEME: SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
+                API_KEY: SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    bearer_format=api_keys.PREFIX,
+                    description="An API key that has the scope which the operation names.",
+                ),
             }
         ),
     )
@@ -111,22 +120,38 @@ class _Document(JsonRenderPlugin):
 
 def _corrected(document: dict[str, Any], app: Litestar) -> dict[str, Any]:
     fixed = deepcopy(document)
-    fixed["components"]["schemas"] = _schemas(app)
+    handlers = {handler.operation_id: handler for handler in _handlers(app)}
+    fixed["components"]["schemas"] = _schemas(handlers.values())
     for operations in fixed["paths"].values():
         for operation in operations.values():
+            _secure(operation, handlers[operation["operationId"]])
             _correct_operation(operation)
     return fixed
 
 
-def _schemas(app: Litestar) -> dict[str, Any]:
-    """Of every body that a route takes or gives, by the names that Litestar refers to."""
-    handlers = [
+def _handlers(app: Litestar) -> list[HTTPRouteHandler]:
+    return [
         handler
         for route in app.routes
         if isinstance(route, HTTPRoute) and not route.path.startswith("/schema")
         for handler in route.route_handlers
         if "OPTIONS" not in handler.http_methods
     ]
+
+
+def _secure(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
+    """Who may call, and how those are answered who may not."""
+    if not handler.resolve_guards():
+        return
+    scope = handler.opt["scope"]
+    keys = [{API_KEY: [scope]}] if scope else []
+    operation["security"] = [{SCHEME: []}, *keys]
+    for status in (401, 403):
+        operation["responses"].setdefault(str(status), _problem(status))
+
+
+def _schemas(handlers: Iterable[HTTPRouteHandler]) -> dict[str, Any]:
+    """Of every body that a route takes or gives, by the names that Litestar refers to."""
     bodies: list[Any] = [Problem, *_VARIANTS.values()]
     for handler in handlers:
         answer = handler.parsed_return_field
@@ -169,6 +194,8 @@ def _correct_operation(operation: dict[str, Any]) -> None:
         headers["X-Request-Id"] = {"schema": {"type": "string"}}
         if status == "401":
             headers["WWW-Authenticate"] = {"schema": {"type": "string"}, "required": True}
+        if status == "403":
+            headers["WWW-Authenticate"] = {"schema": {"type": "string"}}
         if status in ("409", "503"):
             headers["Retry-After"] = {"schema": {"type": "integer"}}
 

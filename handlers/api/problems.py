@@ -16,10 +16,12 @@ from msgspec import Struct
 from domain import packs
 from domain.errors import (
     AccessDenied,
+    InsufficientScope,
     Invalid,
     NotEnoughCredits,
     NothingForSale,
     Paused,
+    PersonRequired,
     SplitSoundError,
 )
 from domain.packs import Packs
@@ -113,10 +115,13 @@ class RefusedProblem(Problem, frozen=True, kw_only=True, omit_defaults=True):
     price_list: str | None = None
 
 
-class ForbiddenProblem(Problem, frozen=True, kw_only=True):
-    """not_an_admin, admin_claim_missing. missing: of ``list`` and ``claim``, what is not there."""
+class ForbiddenProblem(Problem, frozen=True, kw_only=True, omit_defaults=True):
+    """missing: what is not there; of an administrator, ``list`` and ``claim``; of an API key,
+    ``scope``, or ``person`` where none will do. scope: the one that it takes.
+    """
 
     missing: list[str]
+    scope: str | None = None
 
 
 class TooLargeProblem(Problem, frozen=True, kw_only=True, omit_defaults=True):
@@ -221,16 +226,19 @@ def _of_ours(error: SplitSoundError) -> _Facts:
     detail = error.detail
     if error.status == 401:
         headers["WWW-Authenticate"] = _challenge(extra.pop("token_error", None), detail)
+    if isinstance(error, InsufficientScope | PersonRequired):
+        headers["WWW-Authenticate"] = _challenge("insufficient_scope", detail, extra.get("scope"))
     if error.status >= 500 and not isinstance(error, _EXPECTED | AccessDenied):
         # What a service told us may name hosts and tables: the log has it.
         detail, extra = _TOLD.get(error.code) or _hidden(error.status), {}
     return error.status, error.code, error.retryable, detail, extra, headers
 
 
-def _challenge(token_error: str | None, detail: str) -> str:
+def _challenge(token_error: str | None, detail: str, scope: str | None = None) -> str:
     """RFC 6750: no error code when no token was sent."""
     told = f', error="{token_error}", error_description="{detail}"' if token_error else ""
-    return f'Bearer realm="splitsound"{told}'
+    takes = f', scope="{scope}"' if scope else ""
+    return f'Bearer realm="splitsound"{told}{takes}'
 
 
 def _hidden(status: int) -> str:

@@ -60,6 +60,7 @@ class PurchasePage(Struct, frozen=True):
 
 @get(
     "/",
+    opt={"scope": "billing"},
     responses=NOT_MODIFIED | problems(401, 404, 409, 422),
     summary="List purchases",
     operation_id="listPurchases",
@@ -80,6 +81,7 @@ async def list_purchases(
 
 @get(
     "/{purchase_id:str}",
+    opt={"scope": "billing"},
     responses=NOT_MODIFIED | problems(401, 404, 409, 422),
     summary="One purchase",
     operation_id="getPurchase",

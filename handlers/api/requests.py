@@ -7,16 +7,29 @@ from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request
+from litestar import Litestar, Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
-from litestar.exceptions import ClientException
+from litestar.exceptions import ClientException, ImproperlyConfiguredException
 from litestar.handlers import BaseRouteHandler
 from litestar.params import HeaderParameter
+from litestar.routes import HTTPRoute
 
-from domain.errors import AdminClaimMissing, Invalid, NotAnAdmin, NotFound, Unauthenticated
+from domain import api_keys
+from domain.errors import (
+    AdminClaimMissing,
+    InsufficientScope,
+    Invalid,
+    NotAnAdmin,
+    NotFound,
+    PersonRequired,
+    Unauthenticated,
+)
 from handlers.api.service import Service
 from infra.identity import Caller
+
+SCOPE = "scope"
+"""Of a route's ``opt``: the scope that an API key needs for it; None: no API key will do."""
 
 _ID = re.compile(r"[a-z]{3}_[0-9a-hjkmnp-tv-z]{26}")
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
@@ -81,25 +94,64 @@ def _named(message: str) -> Invalid:
     )
 
 
-def authenticated(connection: ASGIConnection[Any, Any, Any, Any], _route: BaseRouteHandler) -> None:
-    """A guard: the bearer token's user becomes the request's. Raises Unauthenticated."""
+async def authenticated(
+    connection: ASGIConnection[Any, Any, Any, Any], route: BaseRouteHandler
+) -> None:
+    """A guard: whom the access token or API key speaks for asks, within the key's scopes.
+
+    Raises Unauthenticated, InsufficientScope or PersonRequired.
+    """
     service: Service = connection.app.state.service
     scheme, _, token = connection.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthenticated("Send an access token: `Authorization: Bearer <token>`.")
+        raise Unauthenticated("Send an access token or API key: `Authorization: Bearer <token>`.")
     try:
-        caller = caller_of(service, token.strip())
+        caller = await service.run(caller_of, service, token.strip())
     except Unauthenticated as error:
         raise Unauthenticated(error.detail, token_error="invalid_token") from error  # noqa: S106 - RFC 6750's word
     connection.scope["user"], connection.scope["auth"] = caller.user_id, caller
+    _require_scope(caller, route.opt.get(SCOPE))
 
 
 def caller_of(service: Service, token: str) -> Caller:
-    """Whom a bearer token speaks for. Raises Unauthenticated."""
+    """Whom a bearer token speaks for. May wait for the store. Raises Unauthenticated."""
+    if token.startswith(api_keys.PREFIX):
+        return service.key_ring.caller(token)
     return service.application.identity.verify(token)
 
 
-def administrator(connection: ASGIConnection[Any, Any, Any, Any], _route: BaseRouteHandler) -> None:
+def _require_scope(caller: Caller, scope: str | None) -> None:
+    if caller.scopes is None:
+        return
+    if scope is None:
+        raise PersonRequired(
+            "No API key may do this: sign in and send an access token.", missing=["person"]
+        )
+    if scope not in caller.scopes:
+        raise InsufficientScope(
+            f"This takes an API key with the scope {scope}; make one that has it.",
+            missing=["scope"],
+            scope=scope,
+        )
+
+
+def require_scopes(app: Litestar) -> None:
+    """Every guarded route says which API keys it takes. Raises ImproperlyConfiguredException."""
+    for route in app.routes:
+        for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
+            declared = SCOPE in handler.opt and handler.opt[SCOPE] in (None, *api_keys.SCOPES)
+            # Litestar adds what answers OPTIONS by itself.
+            if handler.resolve_guards() and not declared and handler.http_methods != {"OPTIONS"}:
+                raise ImproperlyConfiguredException(
+                    f"{' '.join(sorted(handler.http_methods))} {route.path} does not say which API "
+                    f'keys it takes: add opt={{"{SCOPE}": ...}} to it or to its Router, one of '
+                    f"{', '.join(api_keys.SCOPES)}, or None: only the signed-in person."
+                )
+
+
+async def administrator(
+    connection: ASGIConnection[Any, Any, Any, Any], _route: BaseRouteHandler
+) -> None:
     """A guard behind ``authenticated``: the address is on the list, and the token says admin.
 
     The list is looked at for each request, so that a token outlives no removal from it.

@@ -99,6 +99,7 @@ class Upload(Struct, frozen=True, kw_only=True):
 
 @post(
     "/",
+    opt={"scope": "write"},
     response_headers=[LOCATION],
     responses=problems(401, 409, 410, 413, 422),
     summary="Begin an upload",
@@ -124,6 +125,7 @@ async def begin(
 
 @get(
     "/{asset_id:str}",
+    opt={"scope": "write"},
     responses=NOT_MODIFIED | problems(401, 404, 409, 410, 422),
     summary="Resume an upload",
     operation_id="getUpload",
@@ -147,6 +149,7 @@ async def resume(
 
 @post(
     "/{asset_id:str}/complete",
+    opt={"scope": "write"},
     status_code=200,
     request_max_body_size=COMPLETION_BYTES,
     responses=problems(401, 404, 409, 410, 413, 422),
@@ -175,6 +178,7 @@ async def complete(
 
 @delete(
     "/{asset_id:str}",
+    opt={"scope": "write"},
     responses=problems(401, 404, 409),
     summary="Abort an upload",
     operation_id="abortUpload",

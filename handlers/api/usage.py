@@ -69,6 +69,7 @@ class UsageReport(Struct, frozen=True, kw_only=True, rename={"first": "from", "l
 
 @get(
     "/usage",
+    opt={"scope": "read"},
     responses=NOT_MODIFIED | problems(401, 422),
     summary="Usage by day",
     operation_id="getUsage",

@@ -36,5 +36,6 @@ ADMIN = Router(
         show_stream,
     ],
     guards=[administrator],
+    opt={"scope": None},
     tags=["admin"],
 )

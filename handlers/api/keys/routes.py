@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from litestar import Response, Router, delete, get, post
 from litestar.params import FromPath, JSONBody
@@ -15,6 +15,7 @@ from commands import CreateApiKey, RevokeApiKey
 from commands.users import MOST_NAME, person_of
 from domain import api_keys
 from domain.api_keys import SCOPES, ApiKey
+from domain.errors import Refused
 from domain.user import present
 from handlers.api.openapi import LOCATION, problems
 from handlers.api.renderings import Moment, moment, moment_or_none
@@ -45,7 +46,11 @@ class Key(Struct, frozen=True, kw_only=True):
 
 
 class MadeKey(Key, frozen=True, kw_only=True):
-    """key: the key itself, told this once; null when the same request is sent again."""
+    """key: the key itself, told this once.
+
+    A request that is sent again under its Idempotency-Key makes no second key, and nobody knows
+    the first one's text any more: it is null then. Revoke that key and make another.
+    """
 
     key: str | None
 
@@ -76,18 +81,10 @@ async def make(
     text = api_keys.compose(user_id, key_id, os.urandom(api_keys.SECRET_BYTES))
     expires = round(data.expires_at.timestamp() * 1000) if data.expires_at else None
     command = CreateApiKey(user_id, key_id, data.name, api_keys.digest(text), data.scopes, expires)
-    await service.execute(
-        command, service.meta(user_id, request.request_id, "api-keys", idempotency_key)
-    )
+    meta = service.meta(user_id, request.request_id, "api-keys", idempotency_key)
+    await service.execute(command, meta)
     service.key_ring.changed(user_id)
-    made = next(k for k in await service.run(_keys, service, user_id) if k.key_id == key_id)
-    # Of a repeated request the first key counts, and nobody knows that any more.
-    known = await service.run(_is_kept, service, user_id, key_id, text)
-    body = MadeKey(
-        key=text if known else None,
-        key_id=made.key_id, name=made.name, scopes=made.scopes, created_at=made.created_at,
-        expires_at=made.expires_at, last_used_at=made.last_used_at,
-    )  # fmt: skip
+    body = await service.run(_made, service, user_id, key_id, text)
     return Response(body, status_code=201, headers={"Location": f"/v1/api-keys/{key_id}"})
 
 
@@ -119,28 +116,35 @@ async def revoke(key_id: FromPath[str], request: ApiRequest, service: Api) -> No
 
 
 def _keys(service: Service, user_id: str) -> list[Key]:
-    context = service.application.context
-    state = present(person_of(context, user_id).state)
+    state = present(person_of(service.application.context, user_id).state)
     uses = service.key_uses.of(user_id)
     newest_first = sorted(state.keys.values(), key=lambda k: k.created, reverse=True)
-    return [_render(service, user_id, key, uses.get(key.key_id, 0)) for key in newest_first]
+    return [
+        Key(**_facts(service, user_id, key), last_used_at=moment_or_none(uses.get(key.key_id)))
+        for key in newest_first
+    ]
 
 
-def _render(service: Service, user_id: str, key: ApiKey, used: int) -> Key:
+def _made(service: Service, user_id: str, key_id: str, text: str) -> MadeKey:
+    """The key as it was made first: of a repeated request, nobody knows its text any more."""
+    key = present(person_of(service.application.context, user_id).state).keys.get(key_id)
+    if key is None:
+        raise Refused("An earlier request made this key, and it is revoked; send a new key.")
+    told = text if key.digest == api_keys.digest(text) else None
+    return MadeKey(**_facts(service, user_id, key), last_used_at=None, key=told)
+
+
+def _facts(service: Service, user_id: str, key: ApiKey) -> dict[str, Any]:
     place = (f"user-{user_id}", key.name.version, key.name.field)
-    return Key(
-        key_id=key.key_id,
-        name=service.application.personal.open(user_id, place, key.name.text),
-        scopes=key.scopes,
-        created_at=moment(key.created),
-        expires_at=moment_or_none(key.expires or 0),
-        last_used_at=moment_or_none(used),
-    )
+    return {
+        "key_id": key.key_id,
+        "name": service.application.personal.open(user_id, place, key.name.text),
+        "scopes": key.scopes,
+        "created_at": moment(key.created),
+        "expires_at": moment_or_none(key.expires),
+    }
 
 
-def _is_kept(service: Service, user_id: str, key_id: str, text: str) -> bool:
-    state = person_of(service.application.context, user_id).state
-    return state.keys[key_id].digest == api_keys.digest(text)
-
-
-KEYS = Router("/api-keys", route_handlers=[make, list_keys, revoke], tags=["API keys"])
+KEYS = Router(
+    "/api-keys", route_handlers=[make, list_keys, revoke], opt={"scope": None}, tags=["API keys"]
+)

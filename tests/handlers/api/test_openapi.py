@@ -41,7 +41,7 @@ def test_real_bodies_fit_the_document(
 ) -> None:
     document.watch(anyone)
     document.watch(admin.http)
-    for path in ("/healthz", "/readyz", "/v1/capabilities"):
+    for path in ("/healthz", "/readyz", "/v1/capabilities", "/.well-known/jwks.json"):
         assert anyone.get(path).is_success
     assert anyone.post("/v1/session", json={"email": "ada@example.org"}).is_success
     http, user_id = watched.http, watched.user_id
@@ -91,6 +91,9 @@ def test_real_bodies_fit_the_document(
     assert http.get("/v1/credits/history", params={"limit": 2}).json()["items"]
 
     assert http.get("/v1/usage").is_success
+    made = http.post("/v1/api-keys", json={"name": "robot", "scopes": ["read"]}).json()
+    assert http.get("/v1/api-keys").json()["items"]
+    assert http.delete(f"/v1/api-keys/{made['key_id']}").is_success
     payment_bodies(anyone, http, till)
     operators_bodies(admin, served.application, done, ended)
 
