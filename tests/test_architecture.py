@@ -71,6 +71,8 @@ def test_only_the_bootstrap_composes() -> None:
         ("handlers.projector", {"torch", "numpy", "ffmpeg", "litestar", "stripe"}),
         ("handlers.worker", {"litestar", "stripe"}),
         ("handlers.cli", {"torch", "numpy", "boto3", "litestar", "stripe"}),
+        ("handlers.client.uploads", {"torch", "numpy", "boto3", "litestar", "stripe"}),
+        ("handlers.client.downloads", {"torch", "numpy", "boto3", "litestar", "stripe"}),
     ],
 )
 def test_imports_stay_light(module: str, forbidden: set[str]) -> None:
@@ -84,11 +86,15 @@ def test_imports_stay_light(module: str, forbidden: set[str]) -> None:
 
 # The tree of errors is one thing, and a newcomer finds every error in one place.
 LONGER = {Path("domain/errors.py"): 450}
+# Nobody reads them from start to end, and nobody edits them.
+GENERATED = {Path("handlers/client/bodies.py"), Path("handlers/client/operations.py")}
 
 
 def test_modules_stay_small() -> None:
     for package in sorted(OURS):
         for path in modules(package):
+            if path.relative_to(ROOT) in GENERATED:
+                continue
             lines = len(path.read_text().splitlines())
             most = LONGER.get(path.relative_to(ROOT), 350)
             assert lines <= most, f"{path} has {lines} lines: is it really one thing?"

@@ -118,8 +118,13 @@ class _Document(JsonRenderPlugin):
         router.routes[:] = [r for r in router.routes if "{" not in r.path]
 
 
-def _corrected(document: dict[str, Any], app: Litestar) -> dict[str, Any]:
-    fixed = deepcopy(document)
+def document(app: Litestar) -> dict[str, Any]:
+    """The document of that application."""
+    return _corrected(app.openapi_schema.to_schema(), app)
+
+
+def _corrected(told: dict[str, Any], app: Litestar) -> dict[str, Any]:
+    fixed = deepcopy(told)
     handlers = {handler.operation_id: handler for handler in _handlers(app)}
     fixed["components"]["schemas"] = _schemas(handlers.values())
     for operations in fixed["paths"].values():

@@ -14,9 +14,10 @@ from commands import SignUp, execute
 from domain.commit import Meta
 from domain.job import JOB
 from handlers.bench import Figure
-from handlers.cli import upload
-from handlers.cli.answers import Job
-from handlers.cli.client import Api
+from handlers.cli.reach import connect
+from handlers.client import uploads
+from handlers.client.bodies import JobWish
+from handlers.client.client import Client
 from infra import demo_song
 from infra.bootstrap import Application
 from projections import CREDITS_VIEW
@@ -57,30 +58,27 @@ def _commit_to_row(application: Application) -> float:
 
 def _accepted_to_claimed(application: Application, api_url: str) -> list[float]:
     took = []
-    with tempfile.TemporaryDirectory() as directory, Api(api_url, "bench@example.com") as api:
+    with tempfile.TemporaryDirectory() as directory, connect(api_url, "bench@example.com") as api:
         path = Path(directory) / "bench.wav"
         demo_song.write(path, 4.0)
         asset = uploaded(api, path)
         for _ in range(JOBS):
-            job = api.post("/v1/jobs", {"asset_id": asset}, Job).job_id
+            job = api.create_job(JobWish(asset_id=asset)).job_id
             begun = application.clock.now()
             took.append(float(_claimed_at(application, job) - begun))
-            until(partial(has_status, api, f"/v1/jobs/{job}", "completed"))
+            until(partial(_completed, api, job))
     return took
 
 
-def uploaded(api: Api, path: Path) -> str:
+def uploaded(api: Client, path: Path) -> str:
     """The id of the asset, once it is probed."""
-    song = upload.read_song(path)
-    session = upload.open_session(api, song)
-    upload.send(api, song, session, lambda _: None)
-    until(partial(has_status, api, f"/v1/library/{session.asset_id}", "ready"))
-    return session.asset_id
+    asset_id = uploads.upload(api, uploads.read(path)).asset_id
+    until(lambda: api.get_asset(asset_id).status == "ready")
+    return asset_id
 
 
-def has_status(api: Api, path: str, status: str) -> bool:
-    """Whether the answer at ``path`` has come so far."""
-    return bool(api.get(path, dict[str, Any])["status"] == status)
+def _completed(api: Client, job_id: str) -> bool:
+    return api.get_job(job_id).status == "completed"
 
 
 def _claimed_at(application: Application, job: str) -> int:

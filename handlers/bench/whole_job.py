@@ -5,18 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from handlers.bench import Figure
-from handlers.bench.latency import has_status, until, uploaded
+from handlers.bench.latency import until, uploaded
 from handlers.bench.separation import RELEASED, STEMS, run
-from handlers.cli.answers import Job
-from handlers.cli.client import Api
+from handlers.cli.reach import connect
+from handlers.client.bodies import JobWish
 from infra import demo_song
 
 MODEL = "bench-htdemucs"
@@ -42,23 +39,21 @@ def settings(directory: Path) -> dict[str, str]:
 
 def figures(api_url: str, seconds: float) -> list[Figure]:
     """Where the time of a job goes, in its stages and between them."""
-    with tempfile.TemporaryDirectory() as name, Api(api_url, "bench@example.com") as api:
+    with tempfile.TemporaryDirectory() as name, connect(api_url, "bench@example.com") as api:
         path = Path(name) / "bench.wav"
         demo_song.write(path, seconds)
-        wish = {"asset_id": uploaded(api, path), "model": MODEL, "reuse": False}
+        wish = JobWish(asset_id=uploaded(api, path), model=MODEL, reuse=False)
         for _ in range(2):  # the first one loads the model
-            job = f"/v1/jobs/{api.post('/v1/jobs', wish, Job).job_id}"
-            until(partial(has_status, api, job, "completed"), 3600, 0.5)
-        done = api.get(job, dict[str, Any])
-    stages = {each["stage"]: each["seconds"] for each in done["stages"]}
-    wall = (_time(done["ended_at"]) - _time(done["started_at"])).total_seconds()
+            job_id = api.create_job(wish).job_id
+            until(lambda: api.get_job(job_id).status == "completed", 3600, 0.5)  # noqa: B023
+        done = api.get_job(job_id)
+    assert done.started_at is not None
+    assert done.ended_at is not None
+    stages = {each.stage: each.seconds for each in done.stages}
+    wall = (done.ended_at - done.started_at).total_seconds()
     besides = 100 * (wall - stages["separate"]) / wall
     spent = ", ".join(f"{stage} {took:.2f}" for stage, took in stages.items())
     return [
         Figure(f"HTDemucs job of {seconds:.0f} s of audio, claim to end", wall, "s", "", spent),
         Figure("of it everything but the model", besides, "%", "<= 10"),
     ]
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from handlers.cli import terminal
-from handlers.cli.answers import Balance, Checkout, Pack, PackList, Purchase
-from handlers.cli.client import Api
 from handlers.cli.outcome import BadInput, Ended, Interrupted
-from handlers.cli.reach import api_options, api_url, json_option, whose
+from handlers.cli.reach import api_options, api_url, connect, json_option, whose
 from handlers.cli.tables import Table
 from handlers.cli.terminal import Display
 from handlers.cli.words import command_line, counted
+from handlers.client.bodies import CheckoutBody, Order, PackBody, Purchase
+from handlers.client.client import Client
 
 if TYPE_CHECKING:
     from infra.local.stripe.control import How
@@ -49,21 +48,21 @@ def command(
     Every call opens a new purchase. The local stack has a stand-in for Stripe: no money moves.
     """
     display = terminal.display(as_json)
-    with Api(api_url(api, data), email) as client:
-        packs = client.get("/v1/packs", PackList).items
+    with connect(api_url(api, data), email) as client:
+        packs = client.list_packs().items
         if pack is None:
             if pay or no_wait:
                 raise BadInput("Name the pack to buy; `buy` alone shows what is sold.")
-            _show(client, packs, as_json, display, whose(api, email, data))
+            _show(client, email, packs, as_json, display, whose(api, email, data))
             return
         _check(pack, packs)
-        opened = client.post("/v1/checkout", {"pack": pack}, Checkout, secrets.token_hex(16))
+        opened = client.check_out(Order(pack=pack))
         display.fact("Purchase", opened.purchase_id)
         display.fact("Pay at", str(opened.url))
         if pay:
             _press(opened, pay, data, display)
         bought = _read(client, opened) if no_wait else paid(client, opened, display)
-        balance = client.get("/v1/credits", Balance)
+        balance = client.get_credits()
     if as_json:
         terminal.emit({
             "purchase_id": bought.purchase_id, "status": bought.status, "url": opened.url,
@@ -76,9 +75,14 @@ def command(
 
 
 def _show(
-    client: Api, packs: list[Pack], as_json: bool, display: Display, who: dict[str, object]
+    client: Client,
+    email: str,
+    packs: list[PackBody],
+    as_json: bool,
+    display: Display,
+    who: dict[str, object],
 ) -> None:
-    balance = client.get("/v1/credits", Balance)
+    balance = client.get_credits()
     if as_json:
         terminal.emit({"packs": packs, "available": balance.available, "debt": balance.debt})
         return
@@ -92,17 +96,17 @@ def _show(
     table.draw(display.console)
     display.blank()
     owed = f", {balance.debt} owed" if balance.debt else ""
-    display.fact("You have", f"{counted(balance.available, 'credit')}{owed} ({client.email})")
+    display.fact("You have", f"{counted(balance.available, 'credit')}{owed} ({email})")
     display.fact("Buy", command_line("buy", packs[0].name, **who))
 
 
-def _check(name: str, packs: list[Pack]) -> None:
+def _check(name: str, packs: list[PackBody]) -> None:
     if name not in [pack.name for pack in packs]:
         sold = ", ".join(pack.name for pack in packs) or "nothing"
         raise BadInput(f"There is no pack {name!r}; what is sold: {sold}.")
 
 
-def _press(opened: Checkout, how: How, data: Path, display: Display) -> None:
+def _press(opened: CheckoutBody, how: How, data: Path, display: Display) -> None:
     from infra.local.lock import running
     from infra.local.stripe.control import pay
 
@@ -117,7 +121,7 @@ def _press(opened: Checkout, how: How, data: Path, display: Display) -> None:
     display.fact("Pressed", f"{how.replace('_', ' ')} (a stand-in for Stripe: no money moves)")
 
 
-def paid(client: Api, opened: Checkout, display: Display) -> Purchase:
+def paid(client: Client, opened: CheckoutBody, display: Display) -> Purchase:
     """The purchase once it is paid. Raises Ended when it lapsed."""
     try:
         with display.waiting("Waiting", "for the payment"):
@@ -141,5 +145,5 @@ def paid(client: Api, opened: Checkout, display: Display) -> Purchase:
     return now
 
 
-def _read(client: Api, opened: Checkout) -> Purchase:
-    return client.get(f"/v1/purchases/{opened.purchase_id}", Purchase)
+def _read(client: Client, opened: CheckoutBody) -> Purchase:
+    return client.get_purchase(opened.purchase_id)

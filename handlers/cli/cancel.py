@@ -7,9 +7,7 @@ from pathlib import Path
 import click
 
 from handlers.cli import terminal
-from handlers.cli.answers import Job
-from handlers.cli.client import Api
-from handlers.cli.reach import api_options, api_url, json_option
+from handlers.cli.reach import api_options, api_url, connect, json_option
 from handlers.cli.words import safe
 
 
@@ -19,8 +17,8 @@ from handlers.cli.words import safe
 @json_option
 def command(job_id: str, api: str | None, email: str, data: Path, as_json: bool) -> None:
     """Cancel JOB (job_...); a job that has already ended stays as it ended."""
-    with Api(api_url(api, data), email) as client:
-        job = client.post(f"/v1/jobs/{job_id}/cancel", {}, Job)
+    with connect(api_url(api, data), email) as client:
+        job = client.cancel_job(job_id)
     if as_json:
         terminal.emit({"job_id": job.job_id, "status": job.status})
     else:

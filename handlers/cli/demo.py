@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 import click
 
 from handlers.cli import folders, journey, leftovers, terminal, upload
-from handlers.cli.answers import Checkout, Job, PackList
 from handlers.cli.journey import Trip, Wish
+from handlers.cli.reach import connect
 from handlers.cli.tables import GLUE, Table, hanging
 from handlers.cli.terminal import Display, console
 from handlers.cli.words import named
 from handlers.history import stream_name
 
 if TYPE_CHECKING:
-    from handlers.cli.client import Api
+    from handlers.client.bodies import Job
+    from handlers.client.client import Client
     from infra.bootstrap import Application
     from infra.local.stack import LocalStack
 
@@ -93,13 +94,12 @@ def _own_song(directory: Path, display: Display) -> Path:
 
 
 def _show(stack: LocalStack, song: Path, own: bool, out: Path, display: Display) -> None:
-    from handlers.cli.client import Api
     from infra.local.stack import adopted
 
     trip = Trip(journey.read(song, display))
     made = " (made for this demo)" if own else ""
     display.fact("Song", f"{named(song.name)}, {terminal.size(trip.song.size)}{made}")
-    with Api(stack.api_url, EMAIL) as api:
+    with connect(stack.api_url, EMAIL) as api:
         # Never on a user's own account at Stripe.
         job = _separate(api, trip, stack.payments is not None, display)
         files = journey.take_home(api, trip, job, out, display)
@@ -109,9 +109,9 @@ def _show(stack: LocalStack, song: Path, own: bool, out: Path, display: Display)
             _print_history(_application(), api.user_id, job, display)
 
 
-def _separate(api: Api, trip: Trip, sells: bool, display: Display) -> Job:
-    api.sign_in()
-    display.fact("Signed in", f"{api.email}, {api.user_id}")
+def _separate(api: Client, trip: Trip, sells: bool, display: Display) -> Job:
+    api.authenticate()
+    display.fact("Signed in", f"{EMAIL}, {api.user_id}")
     if sells:
         _buy(api, display)
     journey.bring(api, trip, display)
@@ -119,12 +119,13 @@ def _separate(api: Api, trip: Trip, sells: bool, display: Display) -> Job:
     return journey.follow(api, job, display)
 
 
-def _buy(api: Api, display: Display) -> None:
+def _buy(api: Client, display: Display) -> None:
     from handlers.cli import buy
+    from handlers.client.bodies import Order
     from infra.local.stripe.control import pay
 
-    pack = api.get("/v1/packs", PackList).items[0]
-    opened = api.post("/v1/checkout", {"pack": pack.name}, Checkout)
+    pack = api.list_packs().items[0]
+    opened = api.check_out(Order(pack=pack.name))
     assert opened.url is not None
     pay(opened.url)
     buy.paid(api, opened, display)

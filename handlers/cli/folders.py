@@ -13,9 +13,9 @@ from domain import filenames
 from domain.audio import FORMATS
 from domain.errors import SplitSoundError
 from handlers.cli import download
-from handlers.cli.answers import Job
 from handlers.cli.outcome import BadInput
 from handlers.cli.words import named
+from handlers.client.bodies import Job
 
 _MARKER = ".splitsound.json"
 _MOST = 10_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handlers.cli.answers import Job
+from handlers.client.bodies import Job
 
 if TYPE_CHECKING:
     import numpy as np

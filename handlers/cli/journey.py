@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from domain.catalog import Catalog, Limits, Model
 from domain.errors import AssetUnusable
 from handlers.cli import download, folders, quality, terminal, upload
-from handlers.cli.answers import Asset, AudioFacts, Capabilities, Job, Offered, Quote
-from handlers.cli.client import Api
 from handlers.cli.outcome import BadInput, Ended
 from handlers.cli.tables import GLUE
 from handlers.cli.terminal import Display
-from handlers.cli.upload import SongFile
 from handlers.cli.words import counted, named
+from handlers.client import downloads
+from handlers.client.bodies import Asset, AudioFacts, Capabilities, Job, JobBody, JobWish
+from handlers.client.client import Client
+from handlers.client.uploads import File
 
 _POLL_SECONDS = 0.4
 _INSTANT = 0.001
@@ -44,23 +47,23 @@ class Trip(Struct):
     lost: earlier uploads of the song whose file is gone from storage.
     """
 
-    song: SongFile
+    song: File
     asset_id: str = ""
     job_id: str = ""
     lost: set[str] = set()
 
 
-def check(api: Api, wish: Wish) -> None:
+def check(api: Client, wish: Wish) -> None:
     """Raises Invalid for a wish that this API cannot grant, before anything is sent."""
     if Wish(bundle=wish.bundle, reuse=wish.reuse) == wish:
         return
-    offer = api.get("/v1/capabilities", Capabilities)
+    offer = api.get_capabilities()
     outputs = {each.name: each.outputs or each.stems for each in offer.models}
     if wish.model and wish.model not in outputs:
-        raise BadInput(f"There is no model {wish.model!r}; there are: {_names(offer.models)}.")
+        raise BadInput(f"There is no model {wish.model!r}; there are: {_names(outputs)}.")
     formats = [each.name for each in offer.formats]
     if wish.format and wish.format not in formats:
-        raise BadInput(f"There is no format {wish.format!r}; there are: {_names(offer.formats)}.")
+        raise BadInput(f"There is no format {wish.format!r}; there are: {_names(formats)}.")
     model = _catalog(offer).choose(wish.model, wish.prompt).name
     for stem in wish.stems:
         if stem not in outputs[model]:
@@ -82,11 +85,11 @@ def _catalog(offer: Capabilities) -> Catalog:
     return Catalog(models, offer.default_model, Limits(), "")
 
 
-def _names(offered: list[Offered]) -> str:
-    return ", ".join(each.name for each in offered)
+def _names(offered: Iterable[str]) -> str:
+    return ", ".join(offered)
 
 
-def bring(api: Api, trip: Trip, display: Display) -> AudioFacts:
+def bring(api: Client, trip: Trip, display: Display) -> AudioFacts:
     """Upload the song, unless it is there, and wait until it is probed. Raises AssetUnusable."""
     song = trip.song
     session = upload.open_session(api, song, trip.lost)
@@ -105,7 +108,7 @@ def bring(api: Api, trip: Trip, display: Display) -> AudioFacts:
     return _probed(api, trip.asset_id, song, display)
 
 
-def read(path: Path, display: Display) -> SongFile:
+def read(path: Path, display: Display) -> File:
     """Hash the song; a large one shows how far that is."""
     size = upload.check_path(path)
     if size < _BIG:
@@ -114,10 +117,9 @@ def read(path: Path, display: Display) -> SongFile:
         return upload.read_song(path, bar.to)
 
 
-def _probed(api: Api, asset_id: str, song: SongFile, display: Display) -> AudioFacts:
-    path = f"/v1/library/{asset_id}"
+def _probed(api: Client, asset_id: str, song: File, display: Display) -> AudioFacts:
     with display.waiting("Probe", "measuring the audio"):
-        while (asset := api.get(path, Asset)).status in ("uploading", "uploaded"):
+        while (asset := api.get_asset(asset_id)).status in ("uploading", "uploaded"):
             time.sleep(_POLL_SECONDS)
     if asset.audio is None:
         raise AssetUnusable(_refusal(song, asset), **_failure_of(asset))
@@ -125,7 +127,7 @@ def _probed(api: Api, asset_id: str, song: SongFile, display: Display) -> AudioF
     return asset.audio
 
 
-def _refusal(song: SongFile, asset: Asset) -> str:
+def _refusal(song: File, asset: Asset) -> str:
     reason = asset.failure.detail if asset.failure else f"the upload is {asset.status}"
     return f"{named(song.name)} was refused: {reason}"
 
@@ -141,7 +143,7 @@ def _audio(audio: AudioFacts) -> str:
     return f"{length}, {audio.rate / 1000:g}{GLUE}kHz {channels}"
 
 
-def request(api: Api, trip: Trip, wish: Wish, display: Display) -> Job:
+def request(api: Client, trip: Trip, wish: Wish, display: Display) -> Job:
     """Show the price and ask for the separation. The same wish again finds the same job.
 
     A job that failed or was cancelled is followed by a new one, under the next key; where it
@@ -166,15 +168,16 @@ def _known(job: Job) -> str:
     return "done before, costs nothing again" if job.status == "completed" else job.status
 
 
-def _earlier_or_new(api: Api, asked: dict[str, object], display: Display) -> Job:
-    quote = api.post("/v1/quotes", asked, Quote)
+def _earlier_or_new(api: Client, asked: dict[str, object], display: Display) -> Job:
+    quote = api.get_quote(msgspec.convert(asked, JobBody))
     text = f"{counted(quote.price, 'credit')} for {terminal.duration(quote.seconds)}"
     if quote.reused_from:
         text += ", since these stems exist"
     display.fact("Quote", f"{text} ({quote.available} available)")
     retry: dict[str, object] = {}
     for number in range(1, 1000):
-        job = api.post("/v1/jobs", asked | retry, Job, _job_key(asked, number))
+        wanted = msgspec.convert(asked | retry, JobWish)
+        job = api.create_job(wanted, idempotency_key=_job_key(asked, number))
         if job.status not in ("failed", "cancelled") or _without_source(job):
             break
         retry = {"retry_of": job.job_id}
@@ -207,14 +210,13 @@ def _job_key(asked: dict[str, object], number: int) -> str:
     return f"cli-job-{hashlib.sha256('|'.join(words).encode()).hexdigest()[:40]}-{number}"
 
 
-def follow(api: Api, job: Job, display: Display) -> Job:
+def follow(api: Client, job: Job, display: Display) -> Job:
     """Watch the job until it ends well. Raises Ended when it failed or was cancelled."""
-    path = f"/v1/jobs/{job.job_id}"
     began = time.monotonic()
     with display.bar("Separate", 1.0, guess=False) as bar:
         while job.status not in _ENDED:
             time.sleep(_POLL_SECONDS)
-            job = api.get(path, Job)
+            job = api.get_job(job.job_id)
             bar.to(job.progress or 0.0, _note(job), left=_left(job))
     if job.status != "completed":
         raise Ended(_end(job), job_id=job.job_id)
@@ -251,12 +253,12 @@ def _end(job: Job) -> str:
     )
 
 
-def take_home(api: Api, trip: Trip, job: Job, out: Path, display: Display) -> list[Path]:
+def take_home(api: Client, trip: Trip, job: Job, out: Path, display: Display) -> list[Path]:
     """Download the stems, then the zip, into the song's folder in ``out``; it never holds another
     job's. Tells how good they are, where that was measured.
     """
     folder = folders.claim(trip.song.path, trip.song.digest, job, out)
-    total = sum(each.bytes for each in job.files)
+    total = sum(each.bytes for each in downloads.links(job))
     with display.bar("Download", total, of_bytes=True) as bar:
         files = download.fetch(api, job, folder, bar.to)
     what = counted(len(job.stems), "stem") + (" and the zip" if job.zip else "")

@@ -25,17 +25,10 @@ from typing import Any
 import click
 
 from domain.errors import AssetUnusable, Invalid, MediaError, SplitSoundError
-from handlers.cli.words import named, safe
+from handlers.cli.words import command_line, named, safe
+from handlers.client.problems import Problem, Unreachable
 
 FAILED, BAD_INPUT, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
-
-
-class Unreachable(SplitSoundError):
-    """Nothing answers at the API's address."""
-
-    code = "api_unreachable"
-    status = 503
-    retryable = True
 
 
 class NoStack(SplitSoundError):
@@ -63,20 +56,6 @@ class Interrupted(SplitSoundError):
     code = "interrupted"
 
 
-class Problem(SplitSoundError):
-    """A problem document (RFC 9457) of the API. ``http_status`` is its status."""
-
-    def __init__(self, code: str, detail: str, http_status: int, **extra: Any) -> None:
-        super().__init__(detail, status=http_status, **extra)
-        self.code = code
-        self.http_status = http_status
-
-    @property
-    def of_input(self) -> bool:
-        """Whether the same request would be refused for ever."""
-        return self.http_status in (400, 404, 413, 422)
-
-
 def exit_code(error: SplitSoundError) -> int:
     """The exit code that this error deserves."""
     if isinstance(error, Interrupted):
@@ -97,7 +76,7 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except SplitSoundError as error:
-        _tell(error.code, str(error), as_json, **error.extra)
+        _tell(error.code, _said(error), as_json, **error.extra)
         return exit_code(error)
     except click.ClickException as error:
         if as_json:
@@ -118,6 +97,15 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
         # The last door: people get a sentence, a file gets the traceback.
         _tell("internal_error", _unexpected(error), as_json)
         return FAILED
+
+
+def _said(error: SplitSoundError) -> str:
+    if not isinstance(error, Unreachable):
+        return str(error)
+    return (
+        f"{error} Start one with `{command_line('up')}`, or name another with --api or "
+        "SPLITSOUND_API."
+    )
 
 
 def _tell(code: str, detail: str, as_json: bool, **extra: Any) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from handlers.cli.answers import Job, StemLink
 from handlers.cli.tables import GLUE
 from handlers.cli.words import counted
+from handlers.client.bodies import Job, Stem
 
 # A stem that is below -60 dBFS for so much of the song holds nothing.
 _SILENT = 0.999
@@ -36,7 +36,7 @@ def _residual(job: Job) -> list[str]:
     return [f"the stems leave a residual of {decibels}"]
 
 
-def _clipping(job: Job, measured: list[StemLink]) -> str:
+def _clipping(job: Job, measured: list[Stem]) -> str:
     loud = [stem for stem in measured if stem.over_full_scale]
     if not loud:
         return "nothing clips"

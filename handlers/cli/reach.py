@@ -13,6 +13,8 @@ from handlers.cli.outcome import NoStack
 from handlers.cli.words import command_line, named
 
 if TYPE_CHECKING:
+    from handlers.client.client import Client
+    from handlers.client.credentials import Credentials
     from infra.bootstrap import Application
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,6 +70,20 @@ def api_url(api: str | None, data: Path) -> str:
     if state.url is None:
         raise NoStack(is_starting(data, state.pid))
     return state.url
+
+
+def connect(url: str, email: str, notice: Callable[[str], object] = lambda _: None) -> Client:
+    """The API at ``url`` as that person sees it. notice: hears when we wait for it."""
+    from handlers.client.client import Client
+
+    return Client(url, credentials(email), notice=notice)
+
+
+def credentials(email: str) -> Credentials:
+    """How the command line signs in as that address."""
+    from handlers.client.credentials import DevelopmentSignIn
+
+    return DevelopmentSignIn(email)
 
 
 def none_runs(data: Path) -> str:

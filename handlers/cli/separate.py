@@ -9,13 +9,13 @@ import click
 
 from domain.audio import FORMATS
 from handlers.cli import folders, journey, terminal, upload
-from handlers.cli.answers import Job
-from handlers.cli.client import Api
 from handlers.cli.journey import Trip, Wish
 from handlers.cli.outcome import Interrupted
-from handlers.cli.reach import api_options, api_url, json_option, whose
+from handlers.cli.reach import api_options, api_url, connect, json_option, whose
 from handlers.cli.terminal import Display
 from handlers.cli.words import command_line, plain
+from handlers.client.bodies import Job
+from handlers.client.client import Client
 
 _OUT = "stems"
 
@@ -74,9 +74,9 @@ def command(
     folders.check(file, out)
     trip = Trip(journey.read(file, display))
     url, waiting = api_url(api, data), lambda words: display.fact("Waiting", words)
-    with Api(url, email, notice=waiting) as client, StopSignals():
+    with connect(url, email, waiting) as client, StopSignals():
         try:
-            job = _travel(client, trip, wish, display)
+            job = _travel(client, email, trip, wish, display)
             files = journey.take_home(client, trip, job, out, display)
         except KeyboardInterrupt:  # or SIGTERM
             reached = whose(api, email, data)
@@ -86,9 +86,9 @@ def command(
         terminal.emit(_document(job, files))
 
 
-def _travel(client: Api, trip: Trip, wish: Wish, display: Display) -> Job:
-    client.sign_in()
-    display.fact("Signed in", f"{client.email} at {client.url}")
+def _travel(client: Client, email: str, trip: Trip, wish: Wish, display: Display) -> Job:
+    client.authenticate()
+    display.fact("Signed in", f"{email} at {client.url}")
     journey.check(client, wish)
     journey.bring(client, trip, display)
     job = journey.request(client, trip, wish, display)

@@ -41,7 +41,7 @@ def _key_is_taken(parts: Application) -> str:
 def _webhook_is_heard(parts: Application, url: str) -> str:
     from stripe import WebhookSignature
 
-    from handlers.cli.client import http_for
+    from handlers.client.exchange import http_for
 
     event = {"id": "evt_doctor", "object": "event", "type": "ping", "data": {"object": {}}}
     payload = json.dumps(event)

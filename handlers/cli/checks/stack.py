@@ -39,7 +39,7 @@ def examine(data: Path) -> Iterator[Check]:
 
 
 def _ready(url: str, data: Path) -> str:
-    from handlers.cli.client import http_for
+    from handlers.client.exchange import http_for
 
     with http_for(url) as http:
         answer = http.get(f"{url}/readyz")
@@ -53,8 +53,8 @@ def _ready(url: str, data: Path) -> str:
 
 
 def _storage(data: Path) -> Iterator[Check]:
-    from handlers.cli.client import http_for
     from handlers.cli.reach import application
+    from handlers.client.exchange import http_for
     from infra.objects import S3_CONFIG
 
     parts = application(data)

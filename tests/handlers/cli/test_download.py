@@ -9,8 +9,11 @@ import pytest
 from domain import filenames
 from domain.errors import SplitSoundError
 from handlers.cli import download, folders
-from handlers.cli.answers import Job, StemLink, ZipLink
-from handlers.cli.client import Api
+from handlers.client import downloads
+from handlers.client.bodies import Job, Session, Stem, Zip
+from handlers.client.client import Client
+from handlers.client.credentials import DevelopmentSignIn
+from tests.handlers.client.answered import document, whole
 
 BODY = b"stem" * 1000
 
@@ -26,43 +29,48 @@ class Storage:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/session":
-            return httpx.Response(
-                200, json={"access_token": "t", "expires_in": 900, "user_id": "usr_1"}
-            )
+            return httpx.Response(200, json=document(Session, access_token="t"))
         if request.url.path.startswith("/v1/jobs"):
             return httpx.Response(200, content=msgspec.json.encode(self.job("fresh")))
         self.urls.append(request.url.path)
         return self.answers.pop(0) if self.answers else httpx.Response(200, content=BODY)
 
     def job(self, url: str = "first") -> Job:
-        link = StemLink(
-            self.stem, f"http://storage.test/{url}", self.filename, len(BODY), "audio/flac"
+        stem = whole(
+            Stem,
+            name=self.stem,
+            url=f"http://storage.test/{url}",
+            filename=self.filename,
+            bytes=len(BODY),
         )
-        return Job("job_1", "completed", stems=[link])
+        return whole(Job, job_id="job_1", status="completed", stems=[stem])
 
 
 @pytest.fixture
 def storage(monkeypatch: pytest.MonkeyPatch) -> Storage:
     storage = Storage()
     transport = httpx.MockTransport(storage)
-    monkeypatch.setattr(download, "http_for", lambda _: httpx.Client(transport=transport))
+    monkeypatch.setattr(downloads, "http_for", lambda _: httpx.Client(transport=transport))
     return storage
 
 
 @pytest.fixture
-def api(storage: Storage) -> Api:
-    return Api("http://api.test", "a@b.c", transport=httpx.MockTransport(storage))
+def api(storage: Storage) -> Client:
+    credentials = DevelopmentSignIn("a@b.c")
+    return Client("http://api.test", credentials, transport=httpx.MockTransport(storage))
 
 
-def test_the_zip_comes_last(api: Api, storage: Storage, tmp_path: Path) -> None:
+def test_the_zip_comes_last(api: Client, storage: Storage, tmp_path: Path) -> None:
     job = storage.job()
-    job.zip = ZipLink("http://storage.test/zip", "song - stems.zip", len(BODY))
+    url = "http://storage.test/zip"
+    bundle = whole(Zip, url=url, filename="song - stems.zip", bytes=len(BODY))
+    job = msgspec.structs.replace(job, zip=bundle)
     files = download.fetch(api, job, tmp_path, lambda _: None)
     assert [file.name for file in files] == ["song - vocals.flac", "song - stems.zip"]
     assert storage.urls == ["/first", "/zip"]
 
 
-def test_a_stem_arrives_under_its_name(api: Api, storage: Storage, tmp_path: Path) -> None:
+def test_a_stem_arrives_under_its_name(api: Client, storage: Storage, tmp_path: Path) -> None:
     seen: list[int] = []
     files = download.fetch(api, storage.job(), tmp_path / "new" / "folder", seen.append)
     assert [f.name for f in files] == ["song - vocals.flac"]
@@ -71,7 +79,7 @@ def test_a_stem_arrives_under_its_name(api: Api, storage: Storage, tmp_path: Pat
 
 
 def test_a_cut_or_expired_download_is_tried_again_by_a_new_url(
-    api: Api, storage: Storage, tmp_path: Path
+    api: Client, storage: Storage, tmp_path: Path
 ) -> None:
     storage.answers = [httpx.Response(200, content=BODY[:10]), httpx.Response(403)]
     (file,) = download.fetch(api, storage.job(), tmp_path, lambda _: None)
@@ -80,7 +88,7 @@ def test_a_cut_or_expired_download_is_tried_again_by_a_new_url(
 
 
 def test_a_download_that_never_comes_leaves_nothing_behind(
-    api: Api, storage: Storage, tmp_path: Path
+    api: Client, storage: Storage, tmp_path: Path
 ) -> None:
     storage.answers = [httpx.Response(200, content=BODY[:10])] * 9
     with pytest.raises(SplitSoundError, match="costs nothing more"):
@@ -89,7 +97,7 @@ def test_a_download_that_never_comes_leaves_nothing_behind(
 
 
 def test_an_earlier_file_stays_until_the_new_one_is_whole(
-    api: Api, storage: Storage, tmp_path: Path
+    api: Client, storage: Storage, tmp_path: Path
 ) -> None:
     (tmp_path / storage.filename).write_bytes(b"old")
     storage.answers = [httpx.Response(500)] * 9
@@ -112,7 +120,7 @@ def test_an_earlier_file_stays_until_the_new_one_is_whole(
     ],
 )
 def test_names_from_a_server_stay_inside_the_folder(
-    api: Api, storage: Storage, tmp_path: Path, stem: str, name: str, expected: str
+    api: Client, storage: Storage, tmp_path: Path, stem: str, name: str, expected: str
 ) -> None:
     storage.filename, storage.stem = name, stem
     folder = tmp_path / "stems" / "song"
@@ -122,7 +130,7 @@ def test_names_from_a_server_stay_inside_the_folder(
 
 
 def test_a_target_outside_the_folder_is_refused_whoever_named_it(
-    api: Api, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    api: Client, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "_plain_name", lambda *_: "../pwned")
     with pytest.raises(SplitSoundError, match="outside its folder"):
@@ -132,7 +140,7 @@ def test_a_target_outside_the_folder_is_refused_whoever_named_it(
 
 @pytest.mark.parametrize("title", ["a" * 251, "夜" * 83])
 def test_stems_of_a_song_with_the_longest_name_arrive(
-    api: Api, storage: Storage, tmp_path: Path, title: str
+    api: Client, storage: Storage, tmp_path: Path, title: str
 ) -> None:
     storage.filename = filenames.of_stem(f"{title}.mp3", "accompaniment", "flac")
     folder = folders.folder_for(Path(f"{title}.mp3"), tmp_path)
@@ -141,11 +149,11 @@ def test_stems_of_a_song_with_the_longest_name_arrive(
 
 
 def test_names_that_are_too_long_are_shortened_and_stay_apart(
-    api: Api, storage: Storage, tmp_path: Path
+    api: Client, storage: Storage, tmp_path: Path
 ) -> None:
     storage.filename = f"{'夜' * 100} - vocals.flac"
     job = storage.job()
-    job.stems *= 2
+    job = msgspec.structs.replace(job, stems=job.stems * 2)
     first, second = download.fetch(api, job, tmp_path, lambda _: None)
     assert first != second
     assert (first.suffix, second.suffix) == (".flac", ".flac")

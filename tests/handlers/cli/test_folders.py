@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from handlers.cli import folders
-from handlers.cli.answers import Job, StemLink
 from handlers.cli.outcome import BadInput
+from handlers.client.bodies import Job, Stem
+from tests.handlers.client.answered import whole
 
 SONG = Path("one/song.mp3")
 
 
 def job(extension: str = "flac", model: str = "two") -> Job:
     name = f"song - vocals.{extension}"
-    return Job("job_1", "completed", model=model, stems=[StemLink("vocals", "", name, 1, "")])
+    stem = whole(Stem, name="vocals", url="u", filename=name, bytes=1)
+    return whole(Job, job_id="job_1", status="completed", model=model, stems=[stem])
 
 
 def claim(out: Path, digest: str, made: Job) -> str:
     folder = folders.claim(SONG, digest, made, out)
-    (folder / made.stems[0].filename).touch()
+    (folder / str(made.stems[0].filename)).touch()
     return folder.name
 
 
@@ -33,9 +36,7 @@ def test_only_the_same_song_taken_apart_the_same_way_finds_its_folder(tmp_path: 
 
 def test_files_of_the_same_names_are_told_apart(tmp_path: Path) -> None:
     def made(format_: str, prompt: str | None = None) -> Job:
-        whole = job("wav")
-        whole.format, whole.prompt = format_, prompt
-        return whole
+        return msgspec.structs.replace(job("wav"), format=format_, prompt=prompt)
 
     wishes = [made("wav"), made("wav16"), made("wav32f"), made("wav", "a dog"), job("wav")]
     for _ in range(2):

@@ -11,27 +11,44 @@ import pytest
 
 from domain.errors import Invalid
 from handlers.cli import journey, quality, terminal, upload
-from handlers.cli.answers import Job, Quality, StemLink
-from handlers.cli.client import Api
 from handlers.cli.journey import Trip, Wish
 from handlers.cli.tables import GLUE
 from handlers.cli.terminal import Display
+from handlers.client import uploads
+from handlers.client.bodies import (
+    Asset,
+    AudioFacts,
+    Capabilities,
+    FormatBody,
+    Job,
+    JobFailure,
+    OfferedModel,
+    Quality,
+    QuoteAnswer,
+    Session,
+    Stem,
+    Upload,
+)
+from handlers.client.client import Client
+from handlers.client.credentials import DevelopmentSignIn
+from tests.handlers.client.answered import document, whole
 
 BODY = b"song" * 100
 FIXED = {
-    "/v1/session": {"access_token": "t", "expires_in": 900, "user_id": "usr_1"},
-    "/v1/capabilities": {
-        "models": [
-            {"name": "two", "stems": ["vocals", "rest"]},
-            {"name": "four", "stems": ["vocals", "drums"]},
-            {
-                "name": "words", "stems": ["target", "residual"], "takes_prompt": True,
-                "outputs": ["target", "residual", "no_target", "no_residual"],
-            },
+    "/v1/session": document(Session, access_token="t"),
+    "/v1/capabilities": document(
+        Capabilities,
+        models=[
+            document(OfferedModel, name="two", stems=["vocals", "rest"]),
+            document(OfferedModel, name="four", stems=["vocals", "drums"]),
+            document(
+                OfferedModel, name="words", stems=["target", "residual"], takes_prompt=True,
+                outputs=["target", "residual", "no_target", "no_residual"],
+            ),
         ],
-        "default_model": "two",
-        "formats": [{"name": "flac"}, {"name": "mp3"}],
-    },
+        default_model="two",
+        formats=[document(FormatBody, name="flac"), document(FormatBody, name="mp3")],
+    ),
 }  # fmt: skip
 
 
@@ -44,9 +61,12 @@ class Cloud:
         self.jobs: dict[str, str] = {}
         self.asked: dict[str, Any] = {}
         self.reused_from: str | None = None
+        self.stored: set[str] = set()
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path, key = request.url.path, request.headers.get("Idempotency-Key", "")
+        if request.method == "PUT":
+            self.stored.add(path.removeprefix("/"))
         asked = json.loads(request.content) if request.content.startswith(b"{") else {}
         answer = FIXED.get(path) or self._answer(path, key, asked)
         return httpx.Response(200, headers={"ETag": '"1"'}, json=answer)
@@ -55,35 +75,47 @@ class Cloud:
         match path.split("/")[1:]:
             case ["v1", "uploads"]:
                 if key in self.assets:
-                    return {"asset_id": self.assets[key], "status": "ready"}
+                    return document(Upload, asset_id=self.assets[key], status="ready")
                 asset = self.assets[key] = f"ast_{len(self.assets) + 1}"
-                part = {"number": 1, "size": len(BODY), "url": f"http://storage.test/{asset}"}
-                return {"asset_id": asset, "part_size": 4096, "part_count": 1, "missing": [part]}
+                return self._open(asset)
             case ["v1", "uploads", asset]:
-                return {"asset_id": asset}
+                return self._open(asset)
             case ["v1", "uploads", asset, "complete"]:
-                return {"asset_id": asset, "status": "uploaded"}
+                return document(Upload, asset_id=asset, status="uploaded")
             case ["v1", "library", asset]:
-                audio = {"samples": 44100, "rate": 44100, "channels": 2, "seconds": 1.0}
-                return {"asset_id": asset, "status": "ready", "audio": audio}
+                audio = document(AudioFacts, samples=44100, rate=44100, channels=2, seconds=1.0)
+                return document(Asset, asset_id=asset, status="ready", audio=audio)
             case ["v1", "quotes"]:
-                price = {"price": 0, "reused_from": self.reused_from}
-                again = price if self.reused_from else {"price": 1}
-                return {"seconds": 1.0, "available": 600, **again}
+                told = {"price": 0 if self.reused_from else 1, "reused_from": self.reused_from}
+                return document(QuoteAnswer, seconds=1.0, available=600, **told)
             case ["v1", "jobs"]:
                 self.jobs[key], self.asked = (asset := asked["asset_id"]), asked
                 if asset not in self.lost:
                     given = {"reused_from": self.reused_from}
-                    return {"job_id": f"job_{asset}", "status": "completed", **given}
-                failure = {"code": "source_missing", "stage": "download"}
-                return {"job_id": f"job_{asset}", "status": "failed", "failure": failure}
+                    return document(Job, job_id=f"job_{asset}", status="completed", **given)
+                failure = document(JobFailure, code="source_missing", stage="download")
+                return document(Job, job_id=f"job_{asset}", status="failed", failure=failure)
         return {}
+
+    def _open(self, asset: str) -> object:
+        there = asset in self.stored
+        part = {"number": 1, "size": len(BODY), "url": f"http://storage.test/{asset}"}
+        return document(
+            Upload, asset_id=asset, status="uploading", part_size=4096, part_count=1,
+            missing=[] if there else [part],
+            received=[{"number": 1, "etag": "1", "size": len(BODY)}] if there else [],
+        )  # fmt: skip
+
+
+def client(cloud: Cloud) -> Client:
+    credentials = DevelopmentSignIn("a@b.c")
+    return Client("http://api.test", credentials, transport=httpx.MockTransport(cloud))
 
 
 def separate(
     cloud: Cloud, path: Path, wish: Wish | None = None, display: Display | None = None
 ) -> Trip:
-    api = Api("http://api.test", "a@b.c", transport=httpx.MockTransport(cloud))
+    api = client(cloud)
     trip = Trip(upload.read_song(path))
     display = display or terminal.display(as_json=True)
     journey.bring(api, trip, display)
@@ -101,7 +133,7 @@ def song(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def through(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     transport = httpx.MockTransport(cloud)
-    monkeypatch.setattr(upload, "http_for", lambda _: httpx.Client(transport=transport))
+    monkeypatch.setattr(uploads, "http_for", lambda _: httpx.Client(transport=transport))
     return cloud
 
 
@@ -138,7 +170,7 @@ def test_a_song_that_is_there_is_uploaded_once(song: Path, monkeypatch: pytest.M
 def test_a_wish_that_cannot_be_granted_is_refused_before_anything_is_sent(
     wish: Wish, words: str
 ) -> None:
-    api = Api("http://api.test", "a@b.c", transport=httpx.MockTransport(Cloud()))
+    api = client(Cloud())
     with pytest.raises(Invalid, match=words):
         journey.check(api, wish)
     journey.check(api, Wish("four", ("drums",), "mp3"))
@@ -172,22 +204,22 @@ def test_stems_that_exist_are_said_to_cost_nothing(
 
 def measured(*stems: tuple[str, int, float], **job: Any) -> Job:
     links = [
-        StemLink(name, "u", f"{name}.flac", 1, over_full_scale=over, silence=silence)
+        document(Stem, name=name, over_full_scale=over, silence=silence)
         for name, over, silence in stems
     ]
-    return Job("job_1", "completed", stems=links, **job)
+    return whole(Job, job_id="job_1", status="completed", stems=links, **job)
 
 
 @pytest.mark.parametrize(
     ("job", "words"),
     [
-        (Job("job_1", "completed"), ""),
+        (whole(Job, job_id="job_1", status="completed"), ""),
         (
-            measured(("a", 0, 0.1), ("b", 0, 0.2), quality=Quality(-121.4)),
+            measured(("a", 0, 0.1), ("b", 0, 0.2), quality=Quality(residual_db=-121.4)),
             "the stems add up to the song (residual -121 dB); nothing clips; no stem is silent",
         ),
         (
-            measured(("a", 3, 1.0), ("b", 1, 0), quality=Quality(-12.0), gain_db=-1.25),
+            measured(("a", 3, 1.0), ("b", 1, 0), quality=Quality(residual_db=-12.0), gain_db=-1.25),
             "the stems leave a residual of -12 dB; 4 samples over full scale in a, b, so all stems "
             "are 1.2 dB quieter and nothing clips; silent: a",
         ),

@@ -10,10 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from domain.errors import SplitSoundError
-from handlers.cli import upload
-from handlers.cli.client import Api
-from handlers.cli.outcome import BadInput
+from handlers.client import uploads
+from handlers.client.bodies import Session, Upload
+from handlers.client.client import Client
+from handlers.client.credentials import DevelopmentSignIn
+from handlers.client.uploads import FileChanged, UploadFailed
+from tests.handlers.client.answered import document
 
 PART = 1000
 PAGE = 3
@@ -40,9 +42,7 @@ class Cloud:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
         if path == "/v1/session":
-            return httpx.Response(
-                200, json={"access_token": "t", "expires_in": 900, "user_id": "usr_1"}
-            )
+            return httpx.Response(200, json=document(Session, access_token="t"))
         if request.method == "PUT":
             return self._put(int(path.rsplit("/", 1)[1]), request.read())
         if path == "/v1/uploads":
@@ -55,7 +55,7 @@ class Cloud:
                 return httpx.Response(201, json=self._rejected(number))
         if path.endswith("/complete"):
             self.completed = json.loads(request.content)["parts"]
-            return httpx.Response(200, json={"asset_id": "ast_1", "status": "uploaded"})
+            return httpx.Response(200, json=document(Upload, asset_id="ast_1", status="uploaded"))
         return httpx.Response(200, json=self._session(int(request.url.params.get("after", 0))))
 
     def _put(self, number: int, content: bytes) -> httpx.Response:
@@ -68,24 +68,26 @@ class Cloud:
 
     def _session(self, after: int) -> dict[str, object]:
         lacking = [n for n in range(1, self.count + 1) if n not in self.stored and n > after]
-        return {
-            "asset_id": "ast_1",
-            "status": "uploading",
-            "part_size": PART,
-            "part_count": self.count,
-            "received": [
+        return document(
+            Upload,
+            asset_id="ast_1",
+            status="uploading",
+            part_size=PART,
+            part_count=self.count,
+            received=[
                 {"number": n, "etag": f'"{n}"', "size": len(b)}
                 for n, b in sorted(self.stored.items())
             ],
-            "missing": [
+            missing=[
                 {"number": n, "size": len(self.part(n)), "url": f"http://storage.test/{n}"}
                 for n in lacking[:PAGE]
             ],
-        }
+        )
 
     def _rejected(self, number: int) -> dict[str, object]:
         failure = {"code": self.rejections[number - 1], "detail": "It went wrong."}
-        return {"asset_id": f"ast_no_{number}", "status": "rejected", "failure": failure}
+        asset_id = f"ast_no_{number}"
+        return document(Upload, asset_id=asset_id, status="rejected", failure=failure)
 
     def part(self, number: int) -> bytes:
         return self.body[(number - 1) * PART : number * PART]
@@ -95,125 +97,126 @@ class Cloud:
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
     cloud = Cloud(bytes(i * 7 % 251 for i in range(7 * PART + 123)))
     monkeypatch.setattr(
-        upload, "http_for", lambda _: httpx.Client(transport=httpx.MockTransport(cloud))
+        uploads, "http_for", lambda _: httpx.Client(transport=httpx.MockTransport(cloud))
     )
     monkeypatch.setattr("time.sleep", lambda _: None)
     return cloud
 
 
 @pytest.fixture
-def song(cloud: Cloud, tmp_path: Path) -> upload.SongFile:
+def song(cloud: Cloud, tmp_path: Path) -> uploads.File:
     path = tmp_path / "song.mp3"
     path.write_bytes(cloud.body)
-    return upload.read_song(path)
+    return uploads.read(path)
 
 
 @pytest.fixture
-def api(cloud: Cloud) -> Api:
-    return Api("http://api.test", "a@b.c", transport=httpx.MockTransport(cloud))
+def api(cloud: Cloud) -> Client:
+    credentials = DevelopmentSignIn("a@b.c")
+    return Client("http://api.test", credentials, transport=httpx.MockTransport(cloud))
 
 
 def test_every_part_arrives_as_it_is_in_the_file(
-    api: Api, song: upload.SongFile, cloud: Cloud
+    api: Client, song: uploads.File, cloud: Cloud
 ) -> None:
     seen: list[int] = []
-    upload.send(api, song, upload.open_session(api, song), seen.append)
+    uploads.send(api, song, uploads.open_session(api, song), seen.append)
     assert b"".join(cloud.stored[n] for n in sorted(cloud.stored)) == cloud.body
     assert [p["number"] for p in cloud.completed] == list(range(1, 9))
     assert (seen[0], max(seen), seen[-1]) == (0, song.size, song.size)
 
 
 def test_parts_that_arrived_are_not_sent_again(
-    api: Api, song: upload.SongFile, cloud: Cloud
+    api: Client, song: uploads.File, cloud: Cloud
 ) -> None:
     cloud.stored = {n: cloud.part(n) for n in (1, 2, 5)}
     seen: list[int] = []
-    upload.send(api, song, upload.open_session(api, song), seen.append)
+    uploads.send(api, song, uploads.open_session(api, song), seen.append)
     assert sorted(cloud.puts) == [3, 4, 6, 7, 8]
     assert len(cloud.completed) == 8
     assert seen[0] == 3 * PART
 
 
 def test_a_part_is_tried_again_and_counted_once(
-    api: Api, song: upload.SongFile, cloud: Cloud
+    api: Client, song: uploads.File, cloud: Cloud
 ) -> None:
     cloud.trouble = {2: [500, 503]}
     seen: list[int] = []
-    upload.send(api, song, upload.open_session(api, song), seen.append)
+    uploads.send(api, song, uploads.open_session(api, song), seen.append)
     assert cloud.puts[2] == 3
     assert seen[-1] == song.size
 
 
-def test_an_expired_url_is_asked_for_anew(api: Api, song: upload.SongFile, cloud: Cloud) -> None:
+def test_an_expired_url_is_asked_for_anew(api: Client, song: uploads.File, cloud: Cloud) -> None:
     cloud.trouble = {2: [403]}
-    upload.send(api, song, upload.open_session(api, song), lambda _: None)
+    uploads.send(api, song, uploads.open_session(api, song), lambda _: None)
     assert cloud.puts[2] == 2
     assert len(cloud.stored) == 8
 
 
 def test_storage_that_refuses_every_url_ends_it(
-    api: Api, song: upload.SongFile, cloud: Cloud
+    api: Client, song: uploads.File, cloud: Cloud
 ) -> None:
     cloud.trouble = {n: [403] * 9 for n in range(1, 9)}
-    with pytest.raises(SplitSoundError, match="403"):
-        upload.send(api, song, upload.open_session(api, song), lambda _: None)
+    with pytest.raises(UploadFailed, match="403"):
+        uploads.send(api, song, uploads.open_session(api, song), lambda _: None)
 
 
 def test_a_part_that_never_arrives_ends_it_and_keeps_the_rest(
-    api: Api, song: upload.SongFile, cloud: Cloud
+    api: Client, song: uploads.File, cloud: Cloud
 ) -> None:
     cloud.trouble = {1: [500] * 9}
-    with pytest.raises(SplitSoundError, match="Part 1 could not be sent"):
-        upload.send(api, song, upload.open_session(api, song), lambda _: None)
+    with pytest.raises(UploadFailed, match="Part 1 could not be sent"):
+        uploads.send(api, song, uploads.open_session(api, song), lambda _: None)
     assert cloud.completed == []
 
 
 def test_a_file_that_shrinks_meanwhile_is_noticed(
-    api: Api, song: upload.SongFile, cloud: Cloud
+    api: Client, song: uploads.File, cloud: Cloud
 ) -> None:
     song.path.write_bytes(cloud.body[:PART])
-    with pytest.raises(BadInput, match="became shorter"):
-        upload.send(api, song, upload.open_session(api, song), lambda _: None)
+    with pytest.raises(FileChanged, match="became shorter"):
+        uploads.send(api, song, uploads.open_session(api, song), lambda _: None)
 
 
 def test_the_same_content_finds_its_session_and_a_lost_one_is_followed_by_the_next(
-    api: Api, song: upload.SongFile, cloud: Cloud
+    api: Client, song: uploads.File, cloud: Cloud
 ) -> None:
-    upload.open_session(api, song)
+    uploads.open_session(api, song)
     cloud.lost_sessions = 2
-    upload.open_session(api, upload.read_song(song.path))
+    uploads.open_session(api, uploads.read(song.path))
     assert cloud.keys[0] == cloud.keys[1]
     assert len(set(cloud.keys)) == 3
     song.path.write_bytes(b"other")
-    upload.open_session(api, upload.read_song(song.path))
+    uploads.open_session(api, uploads.read(song.path))
     assert len(set(cloud.keys)) == 4
 
 
 def test_a_file_that_the_platform_failed_on_is_uploaded_again(
-    api: Api, song: upload.SongFile, cloud: Cloud
+    api: Client, song: uploads.File, cloud: Cloud
 ) -> None:
     cloud.rejections = ["probe_failed", "ffmpeg_timeout", "ffmpeg_failed", "source_missing"]
-    assert upload.open_session(api, song).status == "uploading"
+    assert uploads.open_session(api, song).status == "uploading"
     assert len(set(cloud.keys)) == 5
 
 
 def test_a_file_that_is_no_song_stays_rejected(
-    api: Api, song: upload.SongFile, cloud: Cloud
+    api: Client, song: uploads.File, cloud: Cloud
 ) -> None:
     cloud.rejections = ["media_unreadable"]
-    assert upload.open_session(api, song).asset_id == "ast_no_1"
+    assert uploads.open_session(api, song).asset_id == "ast_no_1"
 
 
 def test_an_upload_that_storage_has_lost_is_followed_by_the_next(
-    api: Api, song: upload.SongFile, cloud: Cloud
+    api: Client, song: uploads.File, cloud: Cloud
 ) -> None:
     cloud.rejections = ["media_unreadable"]
-    assert upload.open_session(api, song, {"ast_no_1"}).status == "uploading"
+    assert uploads.open_session(api, song, {"ast_no_1"}).status == "uploading"
 
 
 def test_a_file_that_always_fails_is_not_uploaded_for_ever(
-    api: Api, song: upload.SongFile, cloud: Cloud
+    api: Client, song: uploads.File, cloud: Cloud
 ) -> None:
     cloud.rejections = ["probe_failed"] * 1000
-    with pytest.raises(SplitSoundError, match="failed too often"):
-        upload.open_session(api, song)
+    with pytest.raises(UploadFailed, match="failed too often"):
+        uploads.open_session(api, song)

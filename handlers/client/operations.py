@@ -1,0 +1,624 @@
+"""A method for each operation. Made by ``handlers.client.generation``; not edited."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, Literal, TypeVar
+
+from handlers.client.bodies import (
+    Account,
+    Adjustment,
+    Asset,
+    AssetChange,
+    AssetPage,
+    Because,
+    Capabilities,
+    CheckoutBody,
+    Completion,
+    Controls,
+    Credentials,
+    DayReport,
+    DeadLetterFile,
+    DeadLetters,
+    Health,
+    Job,
+    JobBody,
+    JobFile,
+    JobPage,
+    JobWish,
+    KeySet,
+    NewUpload,
+    OperationsBody,
+    Order,
+    PackList,
+    PauseWish,
+    Purchase,
+    PurchasePage,
+    QuoteAnswer,
+    ReadModel,
+    ReadModels,
+    Received,
+    Redrive,
+    ResumeWish,
+    Rollback,
+    Session,
+    Statement,
+    StreamHistory,
+    Upload,
+    UsageReport,
+)
+from handlers.client.events import Event
+from handlers.client.exchange import Request, segment
+
+T = TypeVar("T")
+
+
+class Operations(ABC):
+    """All that the API does. Each method raises Problem or Unreachable.
+
+    idempotency_key: the same key and body again act once; without one each call has its own, and
+    only its own tries share it.
+    """
+
+    @abstractmethod
+    def _call(self, asked: Request, kind: type[T], *, signed: bool = True) -> T: ...
+
+    @abstractmethod
+    def _text(self, asked: Request) -> str: ...
+
+    @abstractmethod
+    def _bytes(self, asked: Request) -> Iterator[bytes]: ...
+
+    @abstractmethod
+    def _location(self, asked: Request) -> str: ...
+
+    @abstractmethod
+    def _listen(self, asked: Request, last_event_id: str | None) -> Iterator[Event]: ...
+
+    @abstractmethod
+    def _keyed(self, key: str | None) -> dict[str, str]: ...
+
+    def get_key_set(self) -> KeySet:
+        """Public keys of access tokens.
+
+        Verify access tokens with these. A new key stands here ten minutes before it signs, so
+        that what you keep for the five minutes of ``Cache-Control`` always suffices.
+        """
+        asked = Request(method="GET", path="/.well-known/jwks.json")
+        return self._call(asked, KeySet, signed=False)
+
+    def get_health(self) -> Health:
+        """Liveness.
+
+        The process answers.
+        """
+        asked = Request(method="GET", path="/healthz")
+        return self._call(asked, Health, signed=False)
+
+    def get_metrics(self) -> str:
+        """Metrics.
+
+        Lag, parked streams, queues, open and stuck jobs, failures, counted now. With the scrape
+        token (`SPLITSOUND_METRICS_TOKEN`) or an administrator's.
+        """
+        asked = Request(method="GET", path="/metrics")
+        return self._text(asked)
+
+    def get_readiness(self) -> Health:
+        """Readiness.
+
+        Event table, rows and bucket answer within two seconds, a pulse has come through the
+        projector's queue lately, and the disks of journal and keys have room; else 503 names
+        what fails, and why.
+        """
+        asked = Request(method="GET", path="/readyz")
+        return self._call(asked, Health, signed=False)
+
+    def get_controls(self, *, changes: int | None = None) -> Controls:
+        """What is paused.
+
+        Read from the events themselves; processes may go by what was so two seconds ago.
+        """
+        asked = Request(method="GET", path="/v1/admin/controls", query={"changes": changes})
+        return self._call(asked, Controls)
+
+    def get_any_credits(self, user_id: str) -> Account:
+        """Anybody's account.
+
+        As it stands now. Never stale.
+        """
+        asked = Request(method="GET", path=f"/v1/admin/credits/{segment(user_id)}")
+        return self._call(asked, Account)
+
+    def adjust_credits(
+        self, user_id: str, body: Adjustment, *, idempotency_key: str | None = None
+    ) -> Account:
+        """Give or take credits.
+
+        The user reads the reason. What is given settles a debt first; what is taken makes none.
+        """
+        asked = Request(
+            method="POST",
+            path=f"/v1/admin/credits/{segment(user_id)}/adjust",
+            body=body,
+            headers=self._keyed(idempotency_key),
+        )
+        return self._call(asked, Account)
+
+    def list_dead_letters(self, *, projection: str | None = None) -> DeadLetters:
+        """Parked streams.
+
+        Streams that a read model cannot follow; every other stream goes on.
+        """
+        asked = Request(
+            method="GET", path="/v1/admin/dead-letters", query={"projection": projection}
+        )
+        return self._call(asked, DeadLetters)
+
+    def get_dead_letter(self, projection: str, stream: str) -> DeadLetterFile:
+        """A parked stream.
+
+        Why the read model's code rejects the stream's next commit, and what waits behind it.
+        """
+        asked = Request(
+            method="GET", path=f"/v1/admin/dead-letters/{segment(projection)}/{segment(stream)}"
+        )
+        return self._call(asked, DeadLetterFile)
+
+    def redrive_dead_letter(self, projection: str, stream: str) -> Redrive:
+        """Let a parked stream follow again.
+
+        Tries the rejected commit and all that wait behind it, in order. It fails as before
+        until code that takes the commit is deployed; trying again harms nothing.
+        """
+        asked = Request(
+            method="POST",
+            path=f"/v1/admin/dead-letters/{segment(projection)}/{segment(stream)}/redrive",
+        )
+        return self._call(asked, Redrive)
+
+    def get_any_job(self, job_id: str) -> JobFile:
+        """Anybody's job.
+
+        For support: how a job stands and why it failed. Never stale.
+        """
+        asked = Request(method="GET", path=f"/v1/admin/jobs/{segment(job_id)}")
+        return self._call(asked, JobFile)
+
+    def fail_job(
+        self, job_id: str, body: Because, *, idempotency_key: str | None = None
+    ) -> JobFile:
+        """Fail an open job.
+
+        Releases its credits. The user reads the reason.
+        """
+        asked = Request(
+            method="POST",
+            path=f"/v1/admin/jobs/{segment(job_id)}/fail",
+            body=body,
+            headers=self._keyed(idempotency_key),
+        )
+        return self._call(asked, JobFile)
+
+    def refund_job(
+        self, job_id: str, body: Because, *, idempotency_key: str | None = None
+    ) -> JobFile:
+        """Give back what a job cost.
+
+        Of a completed job, once; its stems stay.
+        """
+        asked = Request(
+            method="POST",
+            path=f"/v1/admin/jobs/{segment(job_id)}/refund",
+            body=body,
+            headers=self._keyed(idempotency_key),
+        )
+        return self._call(asked, JobFile)
+
+    def requeue_job(
+        self, job_id: str, body: Because, *, idempotency_key: str | None = None
+    ) -> JobFile:
+        """Have a job done anew.
+
+        Whoever holds it; one that had failed runs again at no cost. Wakes a worker.
+        """
+        asked = Request(
+            method="POST",
+            path=f"/v1/admin/jobs/{segment(job_id)}/requeue",
+            body=body,
+            headers=self._keyed(idempotency_key),
+        )
+        return self._call(asked, JobFile)
+
+    def get_operations(self) -> OperationsBody:
+        """What to look at first.
+
+        How work and read models stand at this moment.
+        """
+        asked = Request(method="GET", path="/v1/admin/operations")
+        return self._call(asked, OperationsBody)
+
+    def pause(self, body: PauseWish, *, idempotency_key: str | None = None) -> Controls:
+        """Pause intake, a model or a read model.
+
+        Nothing new begins there until it is resumed; what has begun goes on. Every process
+        knows within a few seconds.
+        """
+        asked = Request(
+            method="POST", path="/v1/admin/pause", body=body, headers=self._keyed(idempotency_key)
+        )
+        return self._call(asked, Controls)
+
+    def list_read_models(self) -> ReadModels:
+        """Read models.
+
+        Lag, parked streams, generations, rebuilds, and whether the projector lives.
+        """
+        asked = Request(method="GET", path="/v1/admin/projections")
+        return self._call(asked, ReadModels)
+
+    def roll_back_read_model(self, name: str, body: Rollback) -> ReadModel:
+        """Roll a read model back.
+
+        Queries read the generation that was live before, within seconds. One that other code
+        built was not written to since it was kept: `splitsound projections verify NAME
+        --repair` brings its rows to date.
+        """
+        asked = Request(
+            method="POST", path=f"/v1/admin/projections/{segment(name)}/rollback", body=body
+        )
+        return self._call(asked, ReadModel)
+
+    def resume(self, body: ResumeWish, *, idempotency_key: str | None = None) -> Controls:
+        """Open again what was paused.
+
+        What is open stays open. Rows of a read model are brought to date within a minute.
+        """
+        asked = Request(
+            method="POST", path="/v1/admin/resume", body=body, headers=self._keyed(idempotency_key)
+        )
+        return self._call(asked, Controls)
+
+    def get_stream(
+        self,
+        stream: str,
+        *,
+        as_of: str | None = None,
+        version: int | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> StreamHistory:
+        """A stream, then and now.
+
+        Every event up to a time or a version, whether the hash chain holds, and the state
+        folded from them. An id alone names its own stream. Sealed fields stay sealed.
+        """
+        asked = Request(
+            method="GET",
+            path=f"/v1/admin/streams/{segment(stream)}",
+            query={"as_of": as_of, "version": version, "limit": limit, "cursor": cursor},
+        )
+        return self._call(asked, StreamHistory)
+
+    def get_usage_of_day(self, *, day: str | None = None) -> DayReport:
+        """Everybody's usage of a day.
+
+        Who used how much. Reads each job of the day.
+        """
+        asked = Request(method="GET", path="/v1/admin/usage", query={"day": day})
+        return self._call(asked, DayReport)
+
+    def get_usage_of_user(
+        self, user_id: str, *, from_: str | None = None, to: str | None = None
+    ) -> UsageReport:
+        """One user's usage by day.
+
+        As the user sees it at `/v1/usage`; empty for a user without jobs.
+        """
+        asked = Request(
+            method="GET",
+            path=f"/v1/admin/usage/{segment(user_id)}",
+            query={"from": from_, "to": to},
+        )
+        return self._call(asked, UsageReport)
+
+    def get_capabilities(self) -> Capabilities:
+        """What is on offer.
+
+        Models, stems, formats, limits, prices, and what is paused. Needs no token.
+        """
+        asked = Request(method="GET", path="/v1/capabilities")
+        return self._call(asked, Capabilities, signed=False)
+
+    def check_out(self, body: Order, *, idempotency_key: str | None = None) -> CheckoutBody:
+        """Buy credits.
+
+        Opens a purchase. The credits come once the money has, which `/v1/purchases` tells: the
+        browser may be back before. The same key again: the same purchase.
+        """
+        asked = Request(
+            method="POST", path="/v1/checkout", body=body, headers=self._keyed(idempotency_key)
+        )
+        return self._call(asked, CheckoutBody)
+
+    def get_credits(self) -> Account:
+        """The balance.
+
+        What can be spent, what open jobs hold, what was spent. Never stale.
+        """
+        asked = Request(method="GET", path="/v1/credits")
+        return self._call(asked, Account)
+
+    def get_credits_history(
+        self, *, limit: int | None = None, cursor: str | None = None
+    ) -> Statement:
+        """The statement.
+
+        Every movement of the account, newest first.
+        """
+        asked = Request(
+            method="GET", path="/v1/credits/history", query={"limit": limit, "cursor": cursor}
+        )
+        return self._call(asked, Statement)
+
+    def list_jobs(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        stream: str | None = None,
+        min_version: int | None = None,
+    ) -> JobPage:
+        """List jobs.
+
+        Jobs, newest first, without URLs: GET a job for those. With a command's stream and
+        version, that write is in the list.
+        """
+        asked = Request(
+            method="GET",
+            path="/v1/jobs",
+            query={"limit": limit, "cursor": cursor, "stream": stream, "min_version": min_version},
+        )
+        return self._call(asked, JobPage)
+
+    def create_job(self, body: JobWish, *, idempotency_key: str | None = None) -> Job:
+        """Request a separation.
+
+        Reserves the price and queues the job. The same key again: the same job.
+        """
+        asked = Request(
+            method="POST", path="/v1/jobs", body=body, headers=self._keyed(idempotency_key)
+        )
+        return self._call(asked, Job)
+
+    def get_job(self, job_id: str, *, min_version: int | None = None) -> Job:
+        """One job.
+
+        Status, stage, progress; once completed, the stems with signed URLs. At least as new as
+        what this process last told. Its ETag changes with any of it, and before the URLs die.
+        """
+        asked = Request(
+            method="GET", path=f"/v1/jobs/{segment(job_id)}", query={"min_version": min_version}
+        )
+        return self._call(asked, Job)
+
+    def delete_job(self, job_id: str) -> Job:
+        """Delete a job's results.
+
+        Its results are no longer served, and go for good at ``deleted_until``. Again is
+        harmless; an open job is refused: cancel it first.
+        """
+        asked = Request(method="DELETE", path=f"/v1/jobs/{segment(job_id)}")
+        return self._call(asked, Job)
+
+    def cancel_job(self, job_id: str, *, idempotency_key: str | None = None) -> Job:
+        """Cancel a job.
+
+        Takes the request back and releases its credits; an ended job stays as it ended.
+        """
+        asked = Request(
+            method="POST",
+            path=f"/v1/jobs/{segment(job_id)}/cancel",
+            headers=self._keyed(idempotency_key),
+        )
+        return self._call(asked, Job)
+
+    def restore_job(self, job_id: str) -> Job:
+        """Restore a job's results.
+
+        Takes a deletion back, until ``deleted_until``. Again is harmless.
+        """
+        asked = Request(method="POST", path=f"/v1/jobs/{segment(job_id)}/restore")
+        return self._call(asked, Job)
+
+    def list_library(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        stream: str | None = None,
+        min_version: int | None = None,
+        q: str | None = None,
+        tag: str | None = None,
+        status: Literal["uploading", "uploaded", "ready", "rejected", "aborted"] | None = None,
+        deleted: Literal["exclude", "only"] | None = None,
+        sort: Literal["created", "-created", "name", "-name", "length", "-length"] | None = None,
+    ) -> AssetPage:
+        """List the library.
+
+        Uploads, newest first. With a command's stream and version, that write is in the list.
+
+        With q, tag, status, deleted or sort it is a search, of at most 10,000 uploads: by
+        default without deleted ones; then stream and min_version are not looked at.
+        """
+        asked = Request(
+            method="GET",
+            path="/v1/library",
+            query={
+                "limit": limit,
+                "cursor": cursor,
+                "stream": stream,
+                "min_version": min_version,
+                "q": q,
+                "tag": tag,
+                "status": status,
+                "deleted": deleted,
+                "sort": sort,
+            },
+        )
+        return self._call(asked, AssetPage)
+
+    def get_asset(self, asset_id: str, *, min_version: int | None = None) -> Asset:
+        """One upload.
+
+        One upload and what the probe found; at least as new as what this process last told.
+        """
+        asked = Request(
+            method="GET",
+            path=f"/v1/library/{segment(asset_id)}",
+            query={"min_version": min_version},
+        )
+        return self._call(asked, Asset)
+
+    def delete_asset(self, asset_id: str) -> Asset:
+        """Delete an upload.
+
+        It cannot be separated, and what was made of it is no longer served; all of it goes for
+        good at ``deleted_until``. Open jobs go on, and what they give comes back with it. Again
+        is harmless; an upload that is not complete is refused: abort it instead.
+        """
+        asked = Request(method="DELETE", path=f"/v1/library/{segment(asset_id)}")
+        return self._call(asked, Asset)
+
+    def change_asset(self, asset_id: str, body: AssetChange) -> Asset:
+        """Rename or tag an upload.
+
+        Downloads are named after it from now on. Deleted ones are refused: restore it first.
+        """
+        asked = Request(method="PATCH", path=f"/v1/library/{segment(asset_id)}", body=body)
+        return self._call(asked, Asset)
+
+    def restore_asset(self, asset_id: str) -> Asset:
+        """Restore an upload.
+
+        Takes a deletion back, until ``deleted_until``. Again is harmless.
+        """
+        asked = Request(method="POST", path=f"/v1/library/{segment(asset_id)}/restore")
+        return self._call(asked, Asset)
+
+    def list_packs(self) -> PackList:
+        """What is sold.
+
+        Packs of credits and their prices. Needs no token.
+        """
+        asked = Request(method="GET", path="/v1/packs")
+        return self._call(asked, PackList, signed=False)
+
+    def list_purchases(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        stream: str | None = None,
+        min_version: int | None = None,
+    ) -> PurchasePage:
+        """List purchases.
+
+        Purchases, newest first. With a command's stream and version, that write is in the list.
+        """
+        asked = Request(
+            method="GET",
+            path="/v1/purchases",
+            query={"limit": limit, "cursor": cursor, "stream": stream, "min_version": min_version},
+        )
+        return self._call(asked, PurchasePage)
+
+    def get_purchase(self, purchase_id: str, *, min_version: int | None = None) -> Purchase:
+        """One purchase.
+
+        Whether it is paid; at least as new as what this process last told.
+        """
+        asked = Request(
+            method="GET",
+            path=f"/v1/purchases/{segment(purchase_id)}",
+            query={"min_version": min_version},
+        )
+        return self._call(asked, Purchase)
+
+    def get_quote(self, body: JobBody) -> QuoteAnswer:
+        """Ask for a price.
+
+        The price of a separation, before it is spent. Reserves nothing.
+        """
+        asked = Request(method="POST", path="/v1/quotes", body=body)
+        return self._call(asked, QuoteAnswer)
+
+    def sign_in(self, body: Credentials) -> Session:
+        """Sign in.
+
+        Gives an access token; the first time, signs the person up and grants credits.
+        """
+        asked = Request(method="POST", path="/v1/session", body=body)
+        return self._call(asked, Session, signed=False)
+
+    def start_upload(self, body: NewUpload, *, idempotency_key: str | None = None) -> Upload:
+        """Begin an upload.
+
+        Opens a session and signs a URL for each part. The same key again: the same session.
+        """
+        asked = Request(
+            method="POST", path="/v1/uploads", body=body, headers=self._keyed(idempotency_key)
+        )
+        return self._call(asked, Upload)
+
+    def get_upload(self, asset_id: str, *, after: int | None = None) -> Upload:
+        """Resume an upload.
+
+        Which parts S3 has, and signed URLs for those that it lacks. Its ETag changes with
+        either, and before the URLs die.
+        """
+        asked = Request(
+            method="GET", path=f"/v1/uploads/{segment(asset_id)}", query={"after": after}
+        )
+        return self._call(asked, Upload)
+
+    def abort_upload(self, asset_id: str) -> None:
+        """Abort an upload.
+
+        Gives the session up and drops its parts. Aborting again is harmless.
+        """
+        asked = Request(method="DELETE", path=f"/v1/uploads/{segment(asset_id)}")
+        return self._call(asked, type(None))
+
+    def complete_upload(
+        self, asset_id: str, body: Completion | None = None, *, idempotency_key: str | None = None
+    ) -> Upload:
+        """Complete an upload.
+
+        Checks every part, joins them and wakes the probe. Completing again is harmless.
+        """
+        asked = Request(
+            method="POST",
+            path=f"/v1/uploads/{segment(asset_id)}/complete",
+            body=body,
+            headers=self._keyed(idempotency_key),
+        )
+        return self._call(asked, Upload)
+
+    def get_usage(self, *, from_: str | None = None, to: str | None = None) -> UsageReport:
+        """Usage by day.
+
+        The last 31 days unless told, at most 92. May lag behind the events for a moment.
+        """
+        asked = Request(method="GET", path="/v1/usage", query={"from": from_, "to": to})
+        return self._call(asked, UsageReport)
+
+    def receive_stripe_event(self, body: Any) -> Received:
+        """Hear from Stripe.
+
+        For Stripe alone: signed with the endpoint's secret, at most five minutes old. Sending
+        it again, late or in any order changes nothing.
+        """
+        asked = Request(method="POST", path="/v1/webhooks/stripe", body=body)
+        return self._call(asked, Received, signed=False)
