@@ -430,20 +430,26 @@ class JobWish(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Key(Struct, frozen=True, kw_only=True):
-    """An Ed25519 public key (RFC 8037, section 2). kid: its RFC 7638 thumbprint."""
+    """A key, without its secret. last_used_at: to the minute; null: not in living memory."""
 
-    kty: str
-    crv: str
-    x: str
-    kid: str
-    use: str
-    alg: str
+    key_id: str
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
 
 
 class KeySet(Struct, frozen=True, kw_only=True):
     """keys: in the order in which they sign; the last may not sign yet."""
 
-    keys: list[Key]
+    keys: list[PublicKey]
+
+
+class Keys(Struct, frozen=True, kw_only=True):
+    """All keys that are good, the newest first."""
+
+    items: list[Key]
 
 
 class LaneNow(Struct, frozen=True, kw_only=True):
@@ -483,6 +489,22 @@ class Line(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class MadeKey(Struct, frozen=True, kw_only=True):
+    """key: the key itself, told this once.
+
+    A request that is sent again under its Idempotency-Key makes no second key, and nobody knows
+    the first one's text any more: it is null then. Revoke that key and make another.
+    """
+
+    key_id: str
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    key: str | None = None
+
+
 class MissingPart(Struct, frozen=True, kw_only=True):
     """A part to send: PUT ``size`` bytes to ``url``."""
 
@@ -496,6 +518,14 @@ class NamedPart(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     number: int
     etag: str
+
+
+class NewKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """name: what you will know it by. expires_at: when it ends by itself; null: never."""
+
+    name: str
+    scopes: list[Literal["read", "write", "billing", "webhooks"]]
+    expires_at: datetime | UnsetType | None = UNSET
 
 
 class NewUpload(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -641,6 +671,17 @@ class ProjectorBody(Struct, frozen=True, kw_only=True):
     processes: int
     backlog: int
     dead_letters: int
+
+
+class PublicKey(Struct, frozen=True, kw_only=True):
+    """An Ed25519 public key (RFC 8037, section 2). kid: its RFC 7638 thumbprint."""
+
+    kty: str
+    crv: str
+    x: str
+    kid: str
+    use: str
+    alg: str
 
 
 class Purchase(Struct, frozen=True, kw_only=True):

@@ -27,7 +27,10 @@ from handlers.client.bodies import (
     JobFile,
     JobPage,
     JobWish,
+    Keys,
     KeySet,
+    MadeKey,
+    NewKey,
     NewUpload,
     OperationsBody,
     Order,
@@ -322,6 +325,32 @@ class Operations(ABC):
             query={"from": from_, "to": to},
         )
         return self._call(asked, UsageReport)
+
+    def list_api_keys(self) -> Keys:
+        """List API keys.
+
+        Keys that are revoked are gone from the list; expired ones stand there until then.
+        """
+        asked = Request(method="GET", path="/v1/api-keys")
+        return self._call(asked, Keys)
+
+    def create_api_key(self, body: NewKey, *, idempotency_key: str | None = None) -> MadeKey:
+        """Make an API key.
+
+        Keep it like a password: whoever has it acts for you, as far as its scopes go.
+        """
+        asked = Request(
+            method="POST", path="/v1/api-keys", body=body, headers=self._keyed(idempotency_key)
+        )
+        return self._call(asked, MadeKey)
+
+    def revoke_api_key(self, key_id: str) -> None:
+        """Revoke an API key.
+
+        Ends it within seconds. Again is harmless.
+        """
+        asked = Request(method="DELETE", path=f"/v1/api-keys/{segment(key_id)}")
+        return self._call(asked, type(None))
 
     def get_capabilities(self) -> Capabilities:
         """What is on offer.

@@ -16,7 +16,7 @@ from handlers.api.service import Api
 _CACHING = "public, max-age=300"
 
 
-class Key(Struct, frozen=True):
+class PublicKey(Struct, frozen=True):
     """An Ed25519 public key (RFC 8037, section 2). kid: its RFC 7638 thumbprint."""
 
     kty: str
@@ -30,7 +30,7 @@ class Key(Struct, frozen=True):
 class KeySet(Struct, frozen=True):
     """keys: in the order in which they sign; the last may not sign yet."""
 
-    keys: list[Key]
+    keys: list[PublicKey]
 
 
 @get(
@@ -46,7 +46,7 @@ async def key_set(request: ApiRequest, service: Api) -> Response[KeySet]:
     that what you keep for the five minutes of ``Cache-Control`` always suffices.
     """
     published = await asyncio.to_thread(service.application.identity.signing_keys.published)
-    keys = [Key(**key.jwk) for key in published]
+    keys = [PublicKey(**key.jwk) for key in published]
     made = hashlib.sha256(" ".join(key.kid for key in keys).encode()).hexdigest()[:32]
     headers = {"ETag": f'"{made}"', "Cache-Control": _CACHING}
     if is_current(request, made):

@@ -49,3 +49,7 @@ def test_there_is_a_method_for_each_operation() -> None:
 )
 def test_schemas_as_types(schema: dict[str, object], kind: str) -> None:
     assert generation.annotation(schema, literal=True) == kind
+
+
+def test_no_two_bodies_have_one_name() -> None:
+    assert [name for name in contract()["components"]["schemas"] if not name.isidentifier()] == []
