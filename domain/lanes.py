@@ -7,6 +7,7 @@ from __future__ import annotations
 
 LONG_SECONDS = 900
 SHORT, LONG, GPU_SHORT, GPU_LONG = LANES = ("short", "long", "gpu-short", "gpu-long")
+GPU_LANES = (GPU_SHORT, GPU_LONG)
 
 
 def lane_for(seconds: float, *, gpu: bool) -> str:

@@ -15,6 +15,7 @@ from domain.catalog import Catalog, Limits
 from domain.errors import Invalid
 from domain.packs import Packs, parse
 from domain.retention import Retention
+from infra import signing
 from infra.bus import Bus
 from infra.clock import SystemClock, SystemIds
 from infra.digests.bucket import AuditBucket
@@ -248,10 +249,15 @@ class Application:
         """The media bucket."""
         import aioboto3
 
-        signer = self.client("s3", S3_CONFIG)
-        return Objects(
-            aioboto3.Session(), signer, self.settings.media_bucket, self.settings.presign_seconds
-        )
+        settings = self.settings
+        if settings.signer_role:
+            signer = signing.signer(
+                settings.signer_role, self.region, S3_CONFIG, settings.presign_seconds,
+                self.client("sts"),
+            )  # fmt: skip
+        else:
+            signer = self.client("s3", S3_CONFIG)
+        return Objects(aioboto3.Session(), signer, settings.media_bucket, settings.presign_seconds)
 
     @cached_property
     def digests(self) -> AuditBucket:

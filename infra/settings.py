@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from domain.errors import Invalid
+from infra.stage import names
 
 PREFIX = "SPLITSOUND_"
 ADMIN_EMAILS = "ADMIN_EMAILS_CSV"
@@ -27,11 +28,15 @@ LANE_QUEUES = {
 class Settings(Struct, frozen=True, kw_only=True):
     """Each field is read from ``SPLITSOUND_<FIELD>``; AWS's own variables stay AWS's.
 
-    Table, bus, queue and bucket names are the template's outputs. keys: the directory of secrets on
+    Table, bus, queue and bucket names are the template's outputs; on AWS ``SPLITSOUND_STAGE`` and
+    ``SPLITSOUND_ACCOUNT`` give them all, see ``infra.stage``. keys: the directory of secrets on
     a laptop; on AWS they stand in keys_table, encrypted by the KMS key keys_key. identity:
     ``development`` lets anyone sign in with any address and must never face the internet.
     admin_emails_csv: who may sign in as an administrator; nobody when it is empty. metrics_token:
     the bearer token with which ``/metrics`` is scraped; without one only administrators read it.
+
+    presign_seconds: how long presigned URLs live. signer_role: the role that signs them, see
+    ``infra.signing``; without one this process's own credentials do.
 
     stripe_api_key: without one nothing is sold. stripe_api_base: another address than Stripe's,
     for the stand-in and tests. stripe_webhook_secrets: of the endpoint, several by commas while
@@ -77,6 +82,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     webhooks_queue: str
     webhooks_dlq: str
     media_bucket: str
+    stage: str = ""
     keys: Path | None = None
     keys_table: str = ""
     keys_key: str = ""
@@ -89,6 +95,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     audience: str = "splitsound-api"
     access_token_seconds: int = 900
     presign_seconds: int = 3600
+    signer_role: str = ""
     allowed_origins: str = "*"
     signup_grant: int = 600
     stripe_api_key: str = ""
@@ -146,17 +153,32 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         if name.startswith(PREFIX)
     }
     given.setdefault("admin_emails_csv", environment.get(ADMIN_EMAILS, ""))
+    given = _of_stage(given, environment) | given
     missing = [
         PREFIX + f.name.upper()
         for f in msgspec.structs.fields(Settings)
         if f.required and f.name not in given
     ]
     if missing:
-        raise Invalid(f"Set {', '.join(missing)} (`splitsound up` does it for the local stack).")
+        raise Invalid(
+            f"Set {', '.join(missing)} (`splitsound up` does it for the local stack; on AWS "
+            f"{PREFIX}STAGE, {PREFIX}ACCOUNT and AWS_REGION name them all)."
+        )
     try:
         return msgspec.convert(given, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise Invalid(f"A {PREFIX}* variable is malformed: {error}.") from error
+
+
+def _of_stage(given: dict[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """The names of a stage's parts on AWS, where the variables say which stage it is."""
+    stage, account = given.get("stage", ""), given.get("account", "")
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION", "")
+    if not stage:
+        return {}
+    if not account or not region:
+        raise Invalid(f"With {PREFIX}STAGE set {PREFIX}ACCOUNT and AWS_REGION, too.")
+    return names(stage, account, region)
 
 
 def to_environment(settings: Settings) -> dict[str, str]:

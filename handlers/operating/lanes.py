@@ -113,6 +113,12 @@ class Lane:
         """Until a worker is free for a job behind all that wait."""
         return min(self._free)
 
+    @property
+    def work_seconds(self) -> float:
+        """Of one worker, to do all that waits and what is left of what runs."""
+        waiting = sum(self._rates.seconds(view) for view in self.queued)
+        return waiting + sum(self._left(view) for view in self.running)
+
     def expected(self, view: JobView, progress: float) -> Expected:
         """Of an open job of this lane. progress: 0..1 of the whole, of a running one."""
         if view.status == job.RUNNING:

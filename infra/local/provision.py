@@ -49,9 +49,9 @@ def provision(
     ``parameters`` override the template's defaults (``Stage``, ``AllowedOrigins``, ...).
     Raises TemplateRefused for anything in the template that the local stack does not know.
     """
-    # The emulator speaks plain HTTP, so a TLS-only policy would shut everyone out; and its KMS
-    # makes no keys that sign.
-    local = {"RequireTls": "false", "Keys": "file"}
+    # The emulator speaks plain HTTP, so a TLS-only policy would shut everyone out; its KMS makes no
+    # keys that sign; and the functions run as processes of the stack.
+    local = {"RequireTls": "false", "Place": "laptop"}
     plain = local if access.endpoint.startswith("http://") else {}
     declared = Template.load(template, plain | dict(parameters or {}), _pseudo(access))
     ordered = declared.in_order()

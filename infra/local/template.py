@@ -57,7 +57,7 @@ class Template:
         """Read the file at ``path``."""
         try:
             # The loader is a SafeLoader; the rule knows only the stock names.
-            document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
+            document = yaml.load(path.read_text(encoding="utf-8"), Loader=CloudFormationLoader)  # noqa: S506
         except (OSError, yaml.YAMLError) as error:
             raise TemplateRefused(f"Cannot read {path}: {error}") from error
         return cls(document, parameters, pseudo)
@@ -146,7 +146,7 @@ class Template:
         return bool(self._resolve(self._conditions[condition], {}))
 
 
-class _Loader(yaml.SafeLoader):
+class CloudFormationLoader(yaml.SafeLoader):
     """YAML with CloudFormation's short forms: ``!Ref X`` is ``{"Ref": "X"}``."""
 
 
@@ -162,7 +162,7 @@ def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[s
     return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
 
 
-_Loader.add_multi_constructor("!", _short_form)
+CloudFormationLoader.add_multi_constructor("!", _short_form)
 
 
 def _parameters(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
