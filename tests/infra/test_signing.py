@@ -23,7 +23,8 @@ class CountingSts:
     """Moto's STS; credentials last as long as they are told to."""
 
     def __init__(self, client: Any) -> None:
-        self._client, self.asked, self.lasts = client, [], timedelta(hours=1)
+        self._client, self.lasts = client, timedelta(hours=1)
+        self.asked: list[dict[str, Any]] = []
 
     def assume_role(self, **asked: Any) -> Any:
         self.asked.append(asked)
