@@ -29,6 +29,7 @@ from commands.library import (
 )
 from commands.operations import (
     AbandonSeparation,
+    NoteAct,
     Pause,
     RefundSeparation,
     RequeueSeparation,
@@ -83,6 +84,7 @@ __all__ = [
     "FinishErasure",
     "HandBack",
     "InitializeUpload",
+    "NoteAct",
     "NoteDispute",
     "NoteRefund",
     "OpenCheckout",

@@ -13,7 +13,8 @@ from commands.dispatch import Command, Context, Position, handles
 from commands.ledger import account_of, moment
 from commands.repetition import committed, reused
 from commands.separations import end_releasing, load_job
-from domain import controls, credits, job, remedies
+from domain import acts, controls, credits, job, remedies
+from domain.acts import ACTS_OF_OPERATORS
 from domain.aggregate import Event
 from domain.commit import Append, Loaded, Meta
 from domain.controls import CONTROLS, ControlsState
@@ -36,6 +37,14 @@ class Pause(Command, frozen=True):
 class Resume(Command, frozen=True):
     """Open again what was paused."""
 
+    subject: str
+    reason: str
+
+
+class NoteAct(Command, frozen=True):
+    """What an operator is about to do to rows, messages or storage; see ``domain.acts``."""
+
+    act: str
     subject: str
     reason: str
 
@@ -83,6 +92,17 @@ def resume(context: Context, command: Resume, meta: Meta) -> tuple[Position, ...
     if _repeated(context, loaded, meta, controls.Resumed, **said):
         return (_now(loaded),)
     events = controls.resume(loaded.state, command.subject, command.reason)
+    return context.commit(meta, Append(loaded, events))
+
+
+@handles(NoteAct)
+def note_act(context: Context, command: NoteAct, meta: Meta) -> tuple[Position, ...]:
+    """Raises Invalid."""
+    loaded = context.store.load(ACTS_OF_OPERATORS, acts.STREAM)
+    said = {"act": command.act, "subject": command.subject, "reason": stated(command.reason)}
+    if _repeated(context, loaded, meta, acts.OperatorActed, **said):
+        return (_now(loaded),)
+    events = acts.act(command.act, command.subject, command.reason)
     return context.commit(meta, Append(loaded, events))
 
 

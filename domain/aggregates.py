@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from domain.acts import ACTS_OF_OPERATORS
 from domain.aggregate import Aggregate
 from domain.asset import ASSET
 from domain.controls import CONTROLS
@@ -14,7 +15,8 @@ from domain.purchase import PURCHASE
 from domain.user import USER
 
 BY_CATEGORY: dict[str, Aggregate[Any]] = {
-    aggregate.category: aggregate for aggregate in (JOB, CREDITS, ASSET, USER, PURCHASE, CONTROLS)
+    aggregate.category: aggregate
+    for aggregate in (JOB, CREDITS, ASSET, USER, PURCHASE, CONTROLS, ACTS_OF_OPERATORS)
 }
 
 

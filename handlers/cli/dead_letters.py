@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from handlers.cli import terminal
 from handlers.cli.events import render
+from handlers.cli.hands import note, reason_option
 from handlers.cli.outcome import FAILED, BadInput
 from handlers.cli.projections.known import named
 from handlers.cli.reach import application, data_option, json_option, other_data
@@ -81,9 +82,9 @@ def _list(letters: Letters, parts: Application, console: Console, data: Path) ->
     first = letters.parked[0]
     typed = {"data": other_data(data)}
     show = command_line("dead-letters", "show", first.projection, first.stream, **typed)
-    redrive = command_line("dead-letters", "redrive", **typed)
+    redrive = command_line("dead-letters", "redrive", "--all", **typed, reason="TEXT")
     hanging(
-        console, "", f"Look: `{show}`. When the code takes these commits again: `{redrive} --all`.",
+        console, "", f"Look: `{show}`. When the code takes these commits again: `{redrive}`.",
         0, "dim",
     )  # fmt: skip
 
@@ -154,8 +155,9 @@ def _show(letter: Letter, rejected: list[Commit], display: terminal.Display, dat
         hanging(console, "", "The store does not have the commit that was rejected.", 0, "yellow")
     display.blank()
     again = command_line(
-        "dead-letters", "redrive", parked.projection, parked.stream, data=other_data(data)
-    )
+        "dead-letters", "redrive", parked.projection, parked.stream, data=other_data(data),
+        reason="TEXT",
+    )  # fmt: skip
     hanging(
         console, "  ", f"Deploy code that takes this commit, then `{again}`. The event itself is a "
         "fact and cannot be changed.", 2,
@@ -176,26 +178,30 @@ class Redriven(Struct, frozen=True):
 @click.argument("name", required=False)
 @click.argument("stream", required=False)
 @click.option("--all", "everything", is_flag=True, help="Every parked stream of every read model.")
+@reason_option
 @json_option
 @data_option
 def redrive(
-    name: str | None, stream: str | None, everything: bool, as_json: bool, data: Path
+    name: str | None, stream: str | None, everything: bool, reason: str, as_json: bool, data: Path
 ) -> int:
     """Try again to follow the parked streams: all of NAME, or STREAM of it, or --all.
 
     Each is caught up in order from where it stopped. Exit code 1 when one is still stuck.
     """
+    from domain.acts import REDRIVE
     from handlers.operating.redriving import find, waiting
 
     if (name is None) != everything:
         raise BadInput("Name a read model, or say --all.")
     if name is not None:
         named(name)
-    parts = application(data)
+    parts = application(data, writing=True)
     if name is not None and stream is not None:
         chosen = find(parts.parked, parts.operating, name, stream_name(stream))
     else:
         chosen = list(waiting(parts.parked, parts.operating, name))
+    if chosen:
+        note(parts, REDRIVE, "/".join(filter(None, (name, stream))) or "all", reason)
     display = terminal.display(as_json)
     done = _redriven(parts, chosen, display)
     stuck = [each for each in done if not each.follows]

@@ -48,8 +48,8 @@ command.add_command(republish)
 def show(stream: str, as_of: int | None, as_json: bool, data: Path) -> None:
     """Show the events of STREAM, oldest first, the state that they give, and check its chain.
 
-    STREAM is job-..., asset-..., user-..., credits-... or controls-all; a job's, asset's or
-    user's id alone names its own stream.
+    STREAM is job-..., asset-..., user-..., credits-..., controls-all or acts-all; a job's,
+    asset's or user's id alone names its own stream.
     """
     name = stream_name(stream)
     commits, broken = _checked(application(data).store.read(name), as_of)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from handlers.cli import terminal
+from handlers.cli.hands import conditional_reason_option, note
 from handlers.cli.outcome import FAILED
 from handlers.cli.reach import application, data_option, json_option, other_data
 from handlers.cli.tables import GLUE, Table, hanging
@@ -50,19 +51,23 @@ def command() -> None:
     "--older-than", type=Age(), default="24h", show_default=True, metavar="AGE",
     help="Delete only what is older: 90s, 30m, 24h, 7d.",
 )  # fmt: skip
+@conditional_reason_option
 @json_option
 @data_option
-def strays(delete: bool, older_than: int, as_json: bool, data: Path) -> int:
+def strays(delete: bool, older_than: int, reason: str | None, as_json: bool, data: Path) -> int:
     """List what lies in storage and no history names, and what a history names and is lost.
 
     The whole bucket is compared with every job and upload. What interrupted attempts leave is
     removed by the sweeper soon after their job's end, and the rest every night; nothing has to be
     done here. Exit code 1 when something is lost.
     """
+    from domain.acts import DELETE_STRAYS
     from handlers.operating.strays import Comparing
     from handlers.operating.tidying import media_bucket
 
-    parts = application(data)
+    parts = application(data, writing=delete)
+    if delete:
+        note(parts, DELETE_STRAYS, f"older than {older_than // 1000} s", reason)
     display = terminal.display(as_json)
     with display.waiting("Compare", "the whole bucket with all histories"):
         comparing = Comparing(parts.store, media_bucket(parts), parts.clock.now)
@@ -88,7 +93,7 @@ def _tell(
         rest = f"; {kept} too young, or of work that no history here knows" if kept else ""
         display.fact("Deleted", f"{counted(found.removed, 'stray')}{rest}")
     elif ripe := [s for s in found.strays if s.deletable(older)]:
-        delete = f"{command_line('media', 'strays', data=other_data(data))} --delete"
+        delete = f"{command_line('media', 'strays', data=other_data(data))} --delete --reason TEXT"
         old = "is" if len(ripe) == 1 else "are"
         display.fact(
             "Next", f"the sweeper removes them within a day; `{delete}` at once "

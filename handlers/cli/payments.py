@@ -11,6 +11,7 @@ import click
 from domain.money import Money
 from handlers.cli import terminal
 from handlers.cli.asof import Moment
+from handlers.cli.hands import conditional_reason_option, note
 from handlers.cli.outcome import FAILED
 from handlers.cli.reach import application, data_option, json_option, other_data
 from handlers.cli.tables import Table, hanging
@@ -38,19 +39,25 @@ def command() -> None:
     help=f"Purchases opened then or later; by default, of the last {_SINCE_DAYS} days.",
 )
 @click.option("--repair", is_flag=True, help="Do what a lost webhook would have done.")
+@conditional_reason_option
 @json_option
 @data_option
-def reconcile(since: int | None, repair: bool, as_json: bool, data: Path) -> int:
+def reconcile(
+    since: int | None, repair: bool, reason: str | None, as_json: bool, data: Path
+) -> int:
     """Compare what Stripe lists with our purchases, in both directions.
 
     Finds what was paid and not granted, granted and not paid, and refunds and disputes that we
     have not heard of. What the accounts made of it is for `audit check`. Exit code 1
     when something differs, unless --repair put all of it right.
     """
+    from domain.acts import RECONCILE
     from handlers.paying.reconciling import reconcile as compare
 
     begun = time.time_ns() // 1_000_000 - _SINCE_DAYS * _DAY_MS if since is None else since
     parts = application(data, writing=repair)
+    if repair:
+        note(parts, RECONCILE, f"purchases since {stamp(begun)}", reason)
     display = terminal.display(as_json)
     with display.waiting("Reconcile", "reading Stripe's list"):
         report = compare(parts, begun, repair=repair)
@@ -112,7 +119,12 @@ def _result(report: Report, repair: bool, display: Display, data: Path) -> None:
     left = [f for f in report.findings if not f.repaired]
     if not repair and any(f.repairable for f in left):
         again = command_line("payments", "reconcile", data=other_data(data))
-        hanging(display.console, "  ", f"`{again} --repair` does what webhooks would have done.", 2)
+        hanging(
+            display.console,
+            "  ",
+            f"`{again} --repair --reason TEXT` does what webhooks would have done.",
+            2,
+        )
     elif left:
         hanging(
             display.console, "  ",

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from handlers.cli import terminal
 from handlers.cli.asof import Moment
+from handlers.cli.hands import conditional_reason_option, note
 from handlers.cli.outcome import FAILED, BadInput, Interrupted
 from handlers.cli.reach import application, data_option, json_option, other_data
 from handlers.cli.words import command_line, counted
@@ -41,12 +42,21 @@ class Rung(Struct, frozen=True):
     "--since", type=Moment(begins=True), required=True, metavar="TIME", help="From then on."
 )
 @click.option("--until", type=Moment(), metavar="TIME", help="Up to then; by default, now.")
-@click.option("--category", metavar="NAME", help="Only job, credits, asset, user or controls.")
+@click.option(
+    "--category", metavar="NAME", help="Only job, credits, asset, user, purchase, controls or acts."
+)
 @click.option("--dry-run", is_flag=True, help="Count, publish nothing.")
+@conditional_reason_option
 @json_option
 @data_option
 def republish(
-    since: int, until: int | None, category: str | None, dry_run: bool, as_json: bool, data: Path
+    since: int,
+    until: int | None,
+    category: str | None,
+    dry_run: bool,
+    reason: str | None,
+    as_json: bool,
+    data: Path,
 ) -> int:
     """Put the doorbell of every commit made in that time on the bus again.
 
@@ -54,6 +64,7 @@ def republish(
     acknowledge what they have, and a worker that gets a doorbell for finished work just
     acknowledges it. Imported commits keep their mark and wake no worker.
     """
+    from domain.acts import REPUBLISH
     from domain.aggregates import BY_CATEGORY
     from handlers.operating.republishing import Republishing, Wanted
 
@@ -62,7 +73,10 @@ def republish(
     wanted = Wanted(since, time.time_ns() // 1_000_000 if until is None else until, category)
     if wanted.since > wanted.until:
         raise BadInput(f"{stamp(wanted.since)} is after {stamp(wanted.until)}.")
-    parts = application(data)
+    parts = application(data, writing=not dry_run)
+    if not dry_run:
+        between = f"{stamp(wanted.since)} to {stamp(wanted.until)}"
+        note(parts, REPUBLISH, f"{category or 'all'}, {between}", reason)
     display = terminal.display(as_json)
     total = parts.store.estimate()
     with display.bar("Republish", total, unit="commits") as bar:

@@ -85,7 +85,9 @@ def _check_operator_commands(cwd: Path, job_id: str) -> None:
     before = splitsound("events", "show", job_id, "--as-of", "1d", cwd=cwd)
     assert before.returncode == 1
 
-    rebuilt = document(splitsound("projections", "rebuild", "credits", "--json", cwd=cwd))
+    rebuilt = document(
+        splitsound("projections", "rebuild", "credits", "--json", "--reason", "a test", cwd=cwd)
+    )
     assert (rebuilt["generation"], rebuilt["streams"]) == (2, 1)
     assert rebuilt["flipped"]
     for name in ("jobs", "credits", "library", "usage"):
@@ -95,7 +97,9 @@ def _check_operator_commands(cwd: Path, job_id: str) -> None:
     assert document(splitsound("jobs", "refund", job_id, "--reason", "x", "--json", cwd=cwd))[
         "refunded"
     ]
-    again = document(splitsound("events", "republish", "--since", "1h", "--json", cwd=cwd))
+    again = document(
+        splitsound("events", "republish", "--since", "1h", "--json", "--reason", "a test", cwd=cwd)
+    )
     assert (again["published"], again["refused"]) == (again["commits"], [])
     status = document(splitsound("status", "--json", cwd=cwd))
     assert status["operations"]["health"]["projector"]["alive"]

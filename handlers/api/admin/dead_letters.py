@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import get, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Struct
 
 import projections
+from commands import NoteAct, execute
+from domain import acts
+from domain.commit import Meta
 from domain.errors import Invalid
-from handlers.api import log
+from handlers.api.admin.acting import Because, acting
 from handlers.api.openapi import problems
 from handlers.api.renderings import Moment, moment
-from handlers.api.requests import ApiRequest
+from handlers.api.requests import ApiRequest, IdempotencyKey
 from handlers.api.service import Api, Service
 from handlers.history import Told, said
 from handlers.operating import redriving
@@ -124,19 +127,25 @@ async def show_dead_letter(
 @post(
     "/dead-letters/{projection:str}/{stream:str}/redrive",
     status_code=200,
-    responses=problems(401, 403, 404, 409),
+    responses=problems(401, 403, 404, 409, 422),
     summary="Let a parked stream follow again",
     operation_id="redriveDeadLetter",
     response_description="Whether it follows its events now, else why it still does not.",
 )
 async def redrive(
-    projection: FromPath[str], stream: FromPath[str], request: ApiRequest, service: Api
+    projection: FromPath[str],
+    stream: FromPath[str],
+    data: JSONBody[Because],
+    request: ApiRequest,
+    service: Api,
+    idempotency_key: IdempotencyKey = None,
 ) -> Redrive:
     """Tries the rejected commit and all that wait behind it, in order. It fails as before until
     code that takes the commit is deployed; trying again harms nothing.
     """
-    log.info("redrive", projection=projection, stream=stream, by=request.user)
-    return await service.run(_redrive, service, projection, stream)
+    route = f"dead-letters/{projection}/{stream}/redrive"
+    meta = acting(service, request, route, idempotency_key)
+    return await service.run(_redrive, service, projection, stream, data.reason, meta)
 
 
 def _list(service: Service, projection: str | None) -> DeadLetters:
@@ -165,11 +174,14 @@ def _show(service: Service, projection: str, stream: str) -> DeadLetterFile:
     )
 
 
-def _redrive(service: Service, projection: str, stream: str) -> Redrive:
+def _redrive(service: Service, projection: str, stream: str, reason: str, meta: Meta) -> Redrive:
     application = service.application
     parked, reading = application.parked, application.operating
+    found = redriving.find(parked, reading, projection, stream)
+    act = NoteAct(acts.REDRIVE, f"{projection}/{stream}", reason)
+    execute(application.context, act, meta)
     tried = []
-    for each in redriving.find(parked, reading, projection, stream):
+    for each in found:
         now = application.clock.now()
         still = redriving.redrive(parked, reading, each, now)
         error = still.error if still else None

@@ -7,12 +7,14 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
 import projections
+from commands import NoteAct, execute
+from domain import acts
+from domain.commit import Meta
 from domain.errors import NotFound
-from handlers.api import log
-from handlers.api.admin.acting import Because
+from handlers.api.admin.acting import Because, acting
 from handlers.api.openapi import problems
 from handlers.api.renderings import Moment, moment, moment_or_none
-from handlers.api.requests import ApiRequest
+from handlers.api.requests import ApiRequest, IdempotencyKey
 from handlers.api.service import Api, Service
 from handlers.operating import overview
 from handlers.operating.lanes import LaneNow
@@ -141,7 +143,11 @@ async def show_projections(service: Api) -> ReadModels:
     response_description="The read model, with the generation that is live now.",
 )
 async def roll_back(
-    name: FromPath[str], data: JSONBody[Rollback], request: ApiRequest, service: Api
+    name: FromPath[str],
+    data: JSONBody[Rollback],
+    request: ApiRequest,
+    service: Api,
+    idempotency_key: IdempotencyKey = None,
 ) -> ReadModel:
     """Queries read the generation that was live before, within seconds. One that other code built
     was not written to since it was kept: `splitsound projections verify NAME --repair` brings
@@ -149,8 +155,8 @@ async def roll_back(
     """
     if name not in projections.ALL:
         raise NotFound(f"There is no read model {name[:60]!r}.")
-    log.warning("read model rolled back", name=name, reason=data.reason, by=request.user)
-    return await service.run(_roll_back, service, name, data.live)
+    meta = acting(service, request, f"projections/{name}/rollback", idempotency_key)
+    return await service.run(_roll_back, service, name, data, meta)
 
 
 @get(
@@ -178,10 +184,13 @@ async def show_operations(service: Api) -> OperationsBody:
     )
 
 
-def _roll_back(service: Service, name: str, live: int | None) -> ReadModel:
-    application = service.application
-    now = application.clock.now()
-    switching.roll_back(projections.ALL[name], application.operating, now, live)
+def _roll_back(service: Service, name: str, wish: Rollback, meta: Meta) -> ReadModel:
+    application, projection = service.application, projections.ALL[name]
+    reading = application.operating
+    number = switching.former(projection, reading, wish.live)
+    act = NoteAct(acts.ROLL_BACK, f"projection:{name}@{number}", wish.reason)
+    execute(application.context, act, meta)
+    switching.roll_back(projection, reading, application.clock.now(), number)
     found = overview.health(application)
     return next(_read_model(each) for each in found.projections if each.name == name)
 

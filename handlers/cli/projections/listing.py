@@ -89,9 +89,13 @@ def advice(found: Health, data: Path) -> Iterable[str]:
 def _advised(each: ProjectionHealth, data: Path | None) -> Iterable[str]:
     name = each.name
     rebuild = command_line("projections", "rebuild", name, data=data)
+    why = "--reason TEXT"
     if each.rebuild and each.rebuild.silent_ms >= LEASE_MS:
         drop = command_line("projections", "drop", name, data=data, generation=each.rebuild.number)
-        yield f"{name}: nobody works on the rebuild. `{rebuild}` goes on, `{drop}` gives it up."
+        yield (
+            f"{name}: nobody works on the rebuild. `{rebuild} {why}` goes on, "
+            f"`{drop} {why}` gives it up."
+        )
     elif each.needs_rebuild and not each.rebuild:
         live = next(g for g in each.generations if g.state == LIVE)
         yield (
@@ -100,7 +104,7 @@ def _advised(each: ProjectionHealth, data: Path | None) -> Iterable[str]:
         )
     for dropping in (g.number for g in each.generations if g.state == DROPPING):
         drop = command_line("projections", "drop", name, data=data)
-        yield f"{name}: @{dropping} is being dropped; if nobody is at it, `{drop}` goes on."
+        yield f"{name}: @{dropping} is being dropped; if nobody is at it, `{drop} {why}` goes on."
     if each.parked:
         see = command_line("dead-letters", "list", name, data=data)
         yield f"{name}: {counted(each.parked, 'stream')} cannot be followed. `{see}` says why."

@@ -10,6 +10,7 @@ import click
 from msgspec import Struct
 
 from handlers.cli import terminal
+from handlers.cli.hands import conditional_reason_option, note
 from handlers.cli.outcome import FAILED, Interrupted
 from handlers.cli.projections import differing
 from handlers.cli.projections.differing import in_order
@@ -54,6 +55,7 @@ class Rebuilt(Struct, frozen=True):
 @click.argument("name")
 @click.option("--dry-run", is_flag=True, help="Write nothing: say what would change and cost.")
 @click.option("--accept", is_flag=True, help="Switch in spite of unexpected differences.")
+@conditional_reason_option
 @paced
 @json_option
 @data_option
@@ -61,6 +63,7 @@ def rebuild(
     name: str,
     dry_run: bool,
     accept: bool,
+    reason: str | None,
     throttle: tuple[float, float],
     segments: int,
     workers: int,
@@ -74,12 +77,15 @@ def rebuild(
     switch (exit code 1) until --accept. Killed or interrupted, the same command goes on. The old
     generation is kept: `rollback` goes back to it, `drop` deletes it.
     """
+    from domain.acts import ACCEPT, REBUILD
+
     projection = named(name)
-    parts = application(data)
+    parts = application(data, writing=not dry_run)
     if dry_run:
         from handlers.cli.projections.rehearsing import show
 
         return show(parts, projection, throttle, segments, workers, as_json, data)
+    note(parts, ACCEPT if accept else REBUILD, f"projection:{name}", reason)
     display = terminal.display(as_json)
     done = _run(parts, projection, throttle, segments, workers, accept, display, data)
     if as_json:
@@ -124,10 +130,9 @@ def _interrupted(parts: Application, name: str, data: Path) -> Interrupted:
     catalogue = parts.operating.generations.catalogue(name)
     build = catalogue.build if catalogue else None
     done = f" with {len(build.done)} of {build.segments} parts folded" if build else ""
-    again = command_line("projections", "rebuild", name, data=other_data(data))
-    give_up = command_line(
-        "projections", "drop", name, generation=build and build.number, data=other_data(data)
-    )
+    typed = {"data": other_data(data), "reason": "TEXT"}
+    again = command_line("projections", "rebuild", name, **typed)
+    give_up = command_line("projections", "drop", name, generation=build and build.number, **typed)
     return Interrupted(
         f"Stopped{done}; queries read the same rows as before. `{again}` goes on from there, "
         f"`{give_up}` gives it up."
@@ -187,7 +192,7 @@ def proof_of(rows: int, old: str, intended: list[Difference], unexpected: list[D
 
 
 def _switched(done: Rebuilt, display: Display, data: Path) -> None:
-    typed = {"data": other_data(data)}
+    typed = {"data": other_data(data), "reason": "TEXT"}
     back = command_line("projections", "rollback", done.name, **typed)
     delete = command_line("projections", "drop", done.name, **typed)
     accepted = f", with {differing.wrong(done.unexpected)} accepted" if done.unexpected else ""
@@ -198,7 +203,7 @@ def _switched(done: Rebuilt, display: Display, data: Path) -> None:
 
 
 def _refused(done: Rebuilt, display: Display, data: Path) -> None:
-    name, typed = done.name, {"data": other_data(data)}
+    name, typed = done.name, {"data": other_data(data), "reason": "TEXT"}
     accept = command_line("projections", "rebuild", name, **typed)
     give_up = command_line("projections", "drop", name, generation=done.generation, **typed)
     hanging(

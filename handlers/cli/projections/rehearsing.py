@@ -98,7 +98,7 @@ def _tell(would: WouldRebuild, display: Display, data: Path) -> None:
     if would.intended:
         intended = f"{differing.wrong(would.intended)}: {differing.fields(would.intended)}"
         display.fact("Intended", intended)
-    again = command_line("projections", "rebuild", would.name, data=other_data(data))
+    again = command_line("projections", "rebuild", would.name, data=other_data(data), reason="TEXT")
     if not would.unexpected:
         other = "else " if would.intended else ""
         display.fact("Result", f"nothing {other}would change in {live}; `{again}` does it")

@@ -9,6 +9,7 @@ import click
 from msgspec import Struct
 
 from handlers.cli import terminal
+from handlers.cli.hands import note, reason_option
 from handlers.cli.outcome import Interrupted
 from handlers.cli.projections.known import named, pace, paced
 from handlers.cli.projections.phases import Phases
@@ -37,12 +38,14 @@ class RolledBack(Struct, frozen=True):
 
 @click.command("rollback")
 @click.argument("name")
+@reason_option
 @click.option("--no-sweep", is_flag=True, help="Do not bring the rows to date afterwards.")
 @paced
 @json_option
 @data_option
 def rollback(
     name: str,
+    reason: str,
     no_sweep: bool,
     throttle: tuple[float, float],
     segments: int,
@@ -55,13 +58,15 @@ def rollback(
     Then its rows are brought to date by a sweep over all streams: a generation that other code
     built has not been written to since. Run it again to return.
     """
-    from projections.switching import roll_back
+    from domain.acts import ROLL_BACK
+    from projections.switching import former, roll_back
 
-    projection, parts = named(name), application(data)
+    projection, parts = named(name), application(data, writing=True)
     display = terminal.display(as_json)
     reading = parts.operating
-    before = reading.generations.live(name)
-    live = roll_back(projection, reading, parts.clock.now()).live
+    before, number = reading.generations.live(name), former(projection, reading)
+    note(parts, ROLL_BACK, f"projection:{name}@{number}", reason)
+    live = roll_back(projection, reading, parts.clock.now(), number).live
     display.fact("Before", f"{name}@{before}")
     display.fact("Live", f"{name}@{live.number}, built by code v{live.code}", "green")
     try:
@@ -72,7 +77,7 @@ def rollback(
         verify = command_line("projections", "verify", name, data=other_data(data))
         raise Interrupted(
             f"{name}@{live.number} is live, but not all of its rows were brought to date: "
-            f"`{verify} --repair` does that."
+            f"`{verify} --repair --reason TEXT` does that."
         ) from None
     if as_json:
         terminal.emit(_rolled_back(name, before, live, projection.version, swept))
@@ -84,7 +89,7 @@ def rollback(
             "Note", f"the code that runs is v{projection.version}: deploy v{live.code} again too, "
             "or what is committed from now on is shown as the newer code has it", "yellow",
         )  # fmt: skip
-    again = command_line("projections", "rollback", name, data=other_data(data))
+    again = command_line("projections", "rollback", name, data=other_data(data), reason="TEXT")
     display.fact("Kept", f"{name}@{before}: `{again}` returns to it")
 
 
@@ -157,20 +162,23 @@ class Dropped(Struct, frozen=True):
     metavar="N",
     help="Only that one, also if unfinished or gone.",
 )
+@reason_option
 @json_option
 @data_option
-def drop(name: str, generation: int | None, as_json: bool, data: Path) -> None:
+def drop(name: str, generation: int | None, reason: str, as_json: bool, data: Path) -> None:
     """Delete generations of NAME that nobody reads: all that are kept or half dropped.
 
     The live one is never deleted. Killed half-way, the same command goes on. A generation that
     is still being built is only dropped when it is named. So is one that is gone already: rows
     that a frozen process left in it when it went on are deleted.
     """
+    from domain.acts import DROP
     from handlers.operating.rebuilding import settle
     from projections.generations import DROPPING, KEPT, first
     from projections.switching import drop as delete
+    from projections.switching import require_idle
 
-    projection, parts = named(name), application(data)
+    projection, parts = named(name), application(data, writing=True)
     display = terminal.display(as_json)
     catalogue = parts.operating.generations.catalogue(name) or first(projection.version)
     known = {g.number: g.state for g in catalogue.generations}
@@ -179,6 +187,8 @@ def drop(name: str, generation: int | None, as_json: bool, data: Path) -> None:
         chosen = [generation]
     dropped = []
     for number in chosen:
+        require_idle(projection, parts.operating, number)
+        note(parts, DROP, f"projection:{name}@{number}", reason)
         with display.waiting("Drop", f"{name}@{number}, once nobody writes to it"):
             rows = delete(projection, parts.operating, number, settle)
             released = _released(parts, name, number)

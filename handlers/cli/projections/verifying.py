@@ -11,6 +11,7 @@ import click
 from msgspec import Struct
 
 from handlers.cli import terminal
+from handlers.cli.hands import conditional_reason_option, note
 from handlers.cli.outcome import FAILED
 from handlers.cli.projections import differing
 from handlers.cli.projections.differing import in_order
@@ -47,6 +48,7 @@ class Verified(Struct, frozen=True):
 @click.command("verify")
 @click.argument("name")
 @click.option("--repair", is_flag=True, help="Fold anew what differs, delete what no event says.")
+@conditional_reason_option
 @click.option(
     "--sample",
     type=click.FloatRange(0, 100, min_open=True),
@@ -59,6 +61,7 @@ class Verified(Struct, frozen=True):
 def verify(
     name: str,
     repair: bool,
+    reason: str | None,
     sample: float | None,
     throttle: tuple[float, float],
     segments: int,
@@ -70,7 +73,11 @@ def verify(
 
     Exit code 1 when a row differs, unless --repair put all of them right.
     """
-    projection, parts = named(name), application(data)
+    from domain.acts import REPAIR
+
+    projection, parts = named(name), application(data, writing=repair)
+    if repair:
+        note(parts, REPAIR, f"projection:{name}", reason)
     display = terminal.display(as_json)
     share = 1.0 if sample is None else sample / 100
     # A small sample needs small parts.
@@ -160,6 +167,7 @@ def _next(done: Verified, parts: Application, data: Path) -> str:
 
     typed = {"data": other_data(data)}
     verify = command_line("projections", "verify", done.name, **typed)
+    repair = f"{verify} --repair --reason TEXT"
     if of_projection(done.name) in parts.switchboard.state().paused:
         return f"{done.name} is paused, so its rows fall behind until it is resumed."
     parked = {p.stream for p in waiting(parts.parked, parts.operating, done.name)}
@@ -167,11 +175,9 @@ def _next(done: Verified, parts: Application, data: Path) -> str:
         see = command_line("dead-letters", "list", done.name, **typed)
         return f"Some of these streams are parked; `{see}` says why, and what to do."
     if done.repaired:
-        return (
-            f"{done.repaired} were put right and the rest were not; run `{verify} --repair` again."
-        )
+        return f"{done.repaired} were put right and the rest were not; run `{repair}` again."
     rebuild = command_line("projections", "rebuild", done.name, **typed)
     return (
-        f"`{verify} --repair` folds these streams anew. If most rows differ, the code has changed: "
+        f"`{repair}` folds these streams anew. If most rows differ, the code has changed: "
         f"`{rebuild} --dry-run` says what a rebuild would do."
     )

@@ -30,6 +30,7 @@ from commands import (
     FinishErasure,
     HandBack,
     InitializeUpload,
+    NoteAct,
     NoteDispute,
     NoteRefund,
     OpenCheckout,
@@ -61,6 +62,7 @@ from commands import (
 )
 from commands.dispatch import Command
 from domain import credits
+from domain.acts import REDRIVE, ROLL_BACK
 from domain.aggregate import Event
 from domain.audio import Audio
 from domain.commit import Append, Meta
@@ -294,6 +296,16 @@ def library() -> World:
     return tell.world
 
 
+def acts() -> World:
+    """What operators did to rows and messages."""
+    tell = Teller("usr_ida")
+    tell.do(
+        NoteAct(ROLL_BACK, "projection:jobs@2", "rows went wrong with the deploy"),
+        NoteAct(REDRIVE, "jobs/job-job_first", "the code takes it now"),
+    )
+    return tell.world
+
+
 # A file is never written again; see the package.
 CHAPTERS: dict[str, Callable[[], World]] = {
     "2026-11-resumed": resumed,
@@ -304,4 +316,5 @@ CHAPTERS: dict[str, Callable[[], World]] = {
     "2026-11-payments": payments,
     "2026-11-people": people,
     "2026-11-library": library,
+    "2026-11-acts": acts,
 }

@@ -6,6 +6,7 @@ import structlog
 
 import projections
 from commands import SignUp, execute
+from domain import acts
 from domain.commit import Append, Meta
 from handlers.projector.__main__ import build
 from infra.bootstrap import Application
@@ -55,3 +56,12 @@ def flip(application: Application, name: str) -> None:
     update(reading, projection, lambda c: begin(c, projection.version, "test", now, 1))
     update(reading, projection, lambda c: advance(c, "test", now, 0))
     update(reading, projection, lambda c: flipped(c, "test", now, c.last, c.live.number))
+
+
+def acts_of(application: Application, actor: str) -> list[tuple[str, str, str]]:
+    """What that operator did to rows and messages: act, subject, reason."""
+    commits = application.store.read(acts.STREAM)
+    said = [
+        e for c in commits if c.actor == actor for e in acts.ACTS_OF_OPERATORS.decode(str(c.events))
+    ]
+    return [(e.act, e.subject, e.reason) for e in said if isinstance(e, acts.OperatorActed)]

@@ -12,10 +12,11 @@ import projections
 from handlers.sweeper.__main__ import build_healing
 from tests.handlers.api.conftest import Served
 from tests.handlers.api.documented import Document
-from tests.handlers.api.operated import append_from_tomorrow, deliver, park, poison
+from tests.handlers.api.operated import acts_of, append_from_tomorrow, deliver, park, poison
 from tests.handlers.api.people import Person, assert_problem
 from tests.handlers.test_projector import knowing_tomorrow
 
+WHY = {"reason": "the code takes it now"}
 LETTERS = "/v1/admin/dead-letters"
 
 
@@ -46,13 +47,13 @@ def test_a_poison_stream_is_listed_shown_and_follows_once_the_code_can(
     assert (event["version"], event["type"], event["actor"]) == (2, "FromTomorrow", "tomorrow")
 
     path = f"{LETTERS}/credits/{stream}/redrive"
-    still = admin.http.post(path).json()
+    still = admin.http.post(path, json=WHY).json()
     assert still["follows"] is False
     assert "FromTomorrow" in still["generations"][0]["error"]
     assert still["generations"][0]["tries"] == letter["tries"] + 1
     assert letters(admin, user_id)
     monkeypatch.setitem(projections.ALL, "credits", knowing_tomorrow())
-    now = admin.http.post(path).json()
+    now = admin.http.post(path, json=WHY).json()
     assert now["follows"] is True
     assert now["generations"] == [
         {"generation": 1, "follows": True, "error": None, "tries": letter["tries"] + 1}
@@ -61,7 +62,10 @@ def test_a_poison_stream_is_listed_shown_and_follows_once_the_code_can(
     row = served.application.rows.head("credits@1", stream)
     assert row is not None
     assert row.version == 4
-    assert_problem(admin.http.post(path), 404, "not_found")
+    act = ("redrive", f"credits/{stream}", WHY["reason"])
+    assert acts_of(served.application, admin.user_id)[-2:] == [act, act]
+    assert_problem(admin.http.post(path), 422, "invalid_request")
+    assert_problem(admin.http.post(path, json=WHY), 404, "not_found")
 
 
 def test_a_stream_that_only_the_sweep_met_is_listed_too(admin: Person, served: Served) -> None:

@@ -14,7 +14,7 @@ from infra.bootstrap import Application
 from infra.operations import Progress
 from tests.handlers.api.conftest import Served
 from tests.handlers.api.documented import Document
-from tests.handlers.api.operated import flip
+from tests.handlers.api.operated import acts_of, flip
 from tests.handlers.api.people import FINISHED, Person, assert_problem
 from tests.handlers.switches import settle
 
@@ -187,7 +187,17 @@ def test_a_read_model_goes_back_and_not_twice_by_mistake(admin: Person, served: 
     assert (states[before["generation"]], states[flipped]) == ("live", "kept")
     again = assert_problem(admin.http.post(path, json=wish), 409, "not_allowed_now")
     assert f"library@{before['generation']} is live" in again["detail"]
+    act = ("roll_back", f"projection:library@{before['generation']}", WHY["reason"])
+    assert acts_of(served.application, admin.user_id)[-1] == act
     none = admin.http.post("/v1/admin/projections/jobs/rollback", json=WHY)
     assert_problem(none, 409, "not_allowed_now")
     unknown = admin.http.post("/v1/admin/projections/nope/rollback", json=WHY)
     assert_problem(unknown, 404, "not_found")
+
+
+def test_what_was_not_done_is_not_told_of(admin: Person, served: Served) -> None:
+    before = acts_of(served.application, admin.user_id)
+    for path in ("projections/jobs/rollback", "dead-letters/jobs/job-none/redrive"):
+        for wish in (WHY, {}, {"reason": " "}, {"reason": "x" * 501}):
+            assert admin.http.post(f"/v1/admin/{path}", json=wish).is_client_error
+    assert acts_of(served.application, admin.user_id) == before

@@ -134,15 +134,14 @@ def operators_bodies(
     for path, wish in (
         (f"credits/{admin.user_id}/adjust", {"amount": 5, "source": "promotion"}),
         ("projections/library/rollback", {}),
-        (f"dead-letters/{letter}/redrive", None),
+        (f"dead-letters/{letter}/redrive", {}),
         (f"jobs/{failed['job_id']}/requeue", {}),
         (f"jobs/{failed['job_id']}/fail", {}),
         (f"jobs/{done['job_id']}/refund", {}),
         ("pause", {"subject": "projection:library", "retry_seconds": 5}),
         ("resume", {"subject": "projection:library"}),
     ):
-        body = None if wish is None else {**because, **wish}
-        answer = http.post(f"/v1/admin/{path}", json=body)
+        answer = http.post(f"/v1/admin/{path}", json={**because, **wish})
         assert answer.is_success, answer.text
 
 

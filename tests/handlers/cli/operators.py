@@ -23,6 +23,8 @@ from handlers.cli.outcome import run
 from infra.bootstrap import Application
 from projections.leveling import level
 
+WHY = ("--reason", "a test")
+
 
 class Done(Struct, frozen=True):
     """How a command ended and what it printed."""

@@ -19,7 +19,7 @@ from handlers.projector.__main__ import build
 from infra.bootstrap import Application
 from projections import JOBS_VIEW
 from projections.doorbell import envelope, ring
-from tests.handlers.cli.operators import Done, do, some_work, splitsound
+from tests.handlers.cli.operators import WHY, Done, do, some_work, splitsound
 
 Shell = Callable[..., Done]
 
@@ -79,12 +79,12 @@ def test_a_parked_stream_is_shown_with_its_commit_and_follows_once_it_can(
     (letter,) = shell("dead-letters", "show", "jobs", "job_1", "--json").data
     assert (letter["commit"][0]["type"], letter["later"]) == ("SeparationBlessed", 1)
 
-    stuck = shell("dead-letters", "redrive", "jobs", "job_1")
+    stuck = shell("dead-letters", "redrive", "jobs", "job_1", *WHY)
     assert (stuck.code, "Stuck" in stuck.out) == (1, True)
     assert shell("dead-letters", "list", "jobs", "--json").data["parked"][0]["tries"] == 2
 
     monkeypatch.setitem(projections.ALL, "jobs", replace(JOBS_VIEW, aggregate=NEWER))
-    done = shell("dead-letters", "redrive", "--all")
+    done = shell("dead-letters", "redrive", "--all", *WHY)
     assert done.code == 0
     assert "job-job_1 in jobs@1" in done.out
     row = application.rows.head("jobs@1", "job-job_1")
@@ -97,7 +97,7 @@ def test_a_parked_stream_is_shown_with_its_commit_and_follows_once_it_can(
 def test_verify_says_that_a_differing_stream_is_parked(shell: Shell) -> None:
     # A commit is a difference once it is older than a projector needs.
     time.sleep(2.1)
-    found = shell("projections", "verify", "jobs", "--repair")
+    found = shell("projections", "verify", "jobs", "--repair", *WHY)
     assert found.code == 1
     assert "parked" in found.out
 

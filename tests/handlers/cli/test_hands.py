@@ -16,7 +16,7 @@ from domain.job import JOB
 from domain.stems import StemFile
 from infra.bootstrap import Application
 from tests.handlers.api.conftest import serving
-from tests.handlers.cli.operators import Done, do, some_work, splitsound
+from tests.handlers.cli.operators import WHY, Done, do, some_work, splitsound
 
 Shell = Callable[..., Done]
 
@@ -120,6 +120,6 @@ def test_only_what_there_is_can_be_paused(shell: Shell, application: Application
     assert set(state.paused) == {"projection:jobs", "model:spleeter-2stems"}
     listed = shell("projections", "list")
     assert "jobs: paused (a look)" in listed.out
-    refused = shell("projections", "rebuild", "jobs")
+    refused = shell("projections", "rebuild", "jobs", *WHY)
     assert (refused.code, "Resume it first" in refused.err) == (1, True)
     assert "brings them to date" in shell("resume", "projection:jobs", "--reason", "seen").out

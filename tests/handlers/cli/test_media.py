@@ -17,7 +17,7 @@ from handlers.sweeper.__main__ import build_tidying
 from handlers.sweeper.tidying import DAY_MS
 from infra.bootstrap import Application
 from infra.objects import original_key
-from tests.handlers.cli.operators import Done, splitsound
+from tests.handlers.cli.operators import WHY, Done, splitsound
 from tests.handlers.lying import USER, Floor
 from tests.world import StillClock
 
@@ -75,12 +75,12 @@ def test_everything_that_nothing_names_and_nothing_else(floor: Floor, shell: She
     assert (found["uploads"], found["objects"]) == (3, 1 + 7 + 4 + 3)
 
     before = floor.keys
-    told = shell("--delete", "--older-than", "1h")
+    told = shell("--delete", *WHY, "--older-than", "1h")
     assert told.code == 0
     assert "Deleted     0 strays; 6 too young" in told.out
     assert floor.keys == before
 
-    done = shell("--delete", "--older-than", "0s", "--json").data
+    done = shell("--delete", *WHY, "--older-than", "0s", "--json").data
     assert (done["removed"], len(done["strays"])) == (4, 6)
     assert floor.keys == before - {ended, floor.key("job_ended", 1, "accompaniment")}
     assert floor.uploads == {opened, floor.key("job_open", 1, "unfinished")}
@@ -103,7 +103,7 @@ def test_what_is_named_and_gone(floor: Floor, shell: Shell, application: Applica
 
 def test_a_clean_bucket_says_so_and_an_age_is_checked(shell: Shell, floor: Floor) -> None:
     floor.do(CancelSeparation(USER, "job_open"))
-    assert shell("--delete", "--older-than", "0s").code == 0
+    assert shell("--delete", *WHY, "--older-than", "0s").code == 0
     assert "none: a history names everything in storage" in shell().out
     assert shell("--older-than", "soon").code == 2
 

@@ -23,7 +23,7 @@ from projections.generations import Build, Generation
 from projections.jobs import JobView, apply
 from projections.leveling import level
 from projections.sweeping import Stuck, Target
-from tests.handlers.cli.operators import Done, do, some_work, splitsound
+from tests.handlers.cli.operators import WHY, Done, do, some_work, splitsound
 
 Shell = Callable[..., Done]
 
@@ -75,21 +75,24 @@ def test_the_list_says_what_is_live_and_what_to_do(
 
 
 def test_a_rebuild_proves_and_switches_and_can_be_undone(shell: Shell) -> None:
-    done = shell("projections", "rebuild", "credits")
+    done = shell("projections", "rebuild", "credits", *WHY)
     assert done.code == 0
     assert "3 rows compared with credits@1; they say the same" in done.out
     assert "credits@2, from now on" in done.out
     assert "read and" in done.out
-    assert "rollback credits` goes back to it" in done.out
+    assert "rollback credits --reason TEXT` goes back to it" in done.out
 
-    back = shell("projections", "rollback", "credits", "--json").data
+    back = shell("projections", "rollback", "credits", *WHY, "--json").data
     assert (back["before"], back["after"], back["behind"]) == (2, 1, 0)
-    forth = shell("projections", "rollback", "credits")
+    forth = shell("projections", "rollback", "credits", *WHY)
     assert "all rows were up to date" in forth.out
-    dropped = shell("projections", "drop", "credits")
+    dropped = shell("projections", "drop", "credits", *WHY)
     assert "credits@1 (kept)" in dropped.out
-    assert "credits has no generation but credits@2" in shell("projections", "drop", "credits").out
-    refused = shell("projections", "drop", "credits", "--generation", "2")
+    assert (
+        "credits has no generation but credits@2"
+        in shell("projections", "drop", "credits", *WHY).out
+    )
+    refused = shell("projections", "drop", "credits", *WHY, "--generation", "2")
     assert (refused.code, "is live" in refused.err) == (1, True)
 
 
@@ -103,10 +106,10 @@ def park(application: Application, number: int) -> None:
 def test_a_dropped_generation_leaves_no_parked_streams(
     shell: Shell, application: Application
 ) -> None:
-    shell("projections", "rebuild", "jobs")
+    shell("projections", "rebuild", "jobs", *WHY)
     for number in (1, 2):
         park(application, number)
-    dropped = shell("projections", "drop", "jobs")
+    dropped = shell("projections", "drop", "jobs", *WHY)
     assert "jobs@1 (kept): 3 rows, 1 parked stream" in dropped.out
     assert [p.number for p in application.parked.list("jobs")] == [2]
 
@@ -114,17 +117,17 @@ def test_a_dropped_generation_leaves_no_parked_streams(
 def test_rows_that_came_late_into_a_generation_that_is_gone_can_go_too(
     shell: Shell, application: Application
 ) -> None:
-    shell("projections", "rebuild", "jobs")
-    shell("projections", "drop", "jobs")
+    shell("projections", "rebuild", "jobs", *WHY)
+    shell("projections", "drop", "jobs", *WHY)
     catch_up(JOBS_VIEW, "job-job_1", application.operating, number=1)
     park(application, 1)
-    told = shell("projections", "drop", "jobs", "--generation", "1", "--json").data
+    told = shell("projections", "drop", "jobs", *WHY, "--generation", "1", "--json").data
     assert told["dropped"] == [{"generation": 1, "state": "gone", "rows": 1, "parked": 1}]
-    again = shell("projections", "drop", "jobs", "--generation", "1")
+    again = shell("projections", "drop", "jobs", *WHY, "--generation", "1")
     assert (again.code, "jobs@1 (gone): 0 rows" in again.out) == (0, True)
-    never = shell("projections", "drop", "jobs", "--generation", "3")
+    never = shell("projections", "drop", "jobs", *WHY, "--generation", "3")
     assert (never.code, "There is no generation 3" in never.err) == (1, True)
-    assert shell("projections", "drop", "jobs", "--generation", "0").code == 2
+    assert shell("projections", "drop", "jobs", *WHY, "--generation", "0").code == 2
     assert shell("projections", "verify", "jobs").code == 0
 
 
@@ -152,12 +155,12 @@ def test_an_undeclared_change_waits_for_the_operator(
     shell: Shell, application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deploy(monkeypatch)
-    done = shell("projections", "rebuild", "jobs")
+    done = shell("projections", "rebuild", "jobs", *WHY)
     assert done.code == 1
     assert "jobs@2: SPLEETER-2STEMS, jobs@1: spleeter-2stems" in done.out
     assert "Not switched: queries still read jobs@1" in done.out
     assert application.operating.generations.live("jobs") == 1
-    accepted = shell("projections", "rebuild", "jobs", "--accept")
+    accepted = shell("projections", "rebuild", "jobs", *WHY, "--accept")
     assert accepted.code == 0
     assert "Going on    jobs@2: 32 of 32 parts" in accepted.out
     assert application.operating.generations.live("jobs") == 2
@@ -167,8 +170,8 @@ def test_an_undeclared_change_can_be_given_up(
     shell: Shell, application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deploy(monkeypatch)
-    assert shell("projections", "rebuild", "jobs").code == 1
-    dropped = shell("projections", "drop", "jobs", "--generation", "2")
+    assert shell("projections", "rebuild", "jobs", *WHY).code == 1
+    dropped = shell("projections", "drop", "jobs", *WHY, "--generation", "2")
     assert "jobs@2 (building): 3 rows" in dropped.out
     catalogue = application.operating.generations.catalogue("jobs")
     assert catalogue is not None
@@ -188,7 +191,7 @@ def test_a_second_rebuild_is_refused_while_another_machine_works(
         catalogue, generations=(*catalogue.generations, building), last=2, build=build
     )
     assert generations.replace("jobs", changed)
-    refused = shell("projections", "rebuild", "jobs")
+    refused = shell("projections", "rebuild", "jobs", *WHY)
     assert refused.code == 1
     assert re.search(r"by elsewhere:1:abc since 6\d s \(3 of 32 segments done\)", refused.err)
 
@@ -210,8 +213,8 @@ def test_verify_finds_a_row_changed_by_hand_and_repairs_it(
     assert found.code == 1
     assert "events: spleeter-2stems, row: forged" in found.out
     assert "1 difference in 1 stream (body.model 1)" in found.out
-    assert "verify jobs --repair` folds these streams anew" in found.out
-    repaired = shell("projections", "verify", "jobs", "--repair")
+    assert "verify jobs --repair --reason TEXT` folds these streams anew" in found.out
+    repaired = shell("projections", "verify", "jobs", "--repair", *WHY)
     assert (repaired.code, "all put right" in repaired.out) == (0, True)
     assert shell("projections", "verify", "jobs").code == 0
 
@@ -223,7 +226,7 @@ def test_verify_removes_a_row_that_no_event_explains(
     assert row is not None
     application.rows.write(msgspec.structs.replace(row, stream="job-job_x"), [], 0)
     assert shell("projections", "verify", "jobs", "--json").data["right"] is False
-    repaired = shell("projections", "verify", "jobs", "--repair", "--json").data
+    repaired = shell("projections", "verify", "jobs", "--repair", *WHY, "--json").data
     assert (repaired["right"], repaired["repaired"]) == (True, 1)
     assert application.rows.head("jobs@1", "job-job_x") is None
 
@@ -251,14 +254,16 @@ def test_wrong_names_and_paces_are_refused(shell: Shell) -> None:
     wrong = shell("projections", "rebuild", "nosuch")
     known = "there are jobs, credits, library, purchases, results, usage"
     assert (wrong.code, known in wrong.err) == (2, True)
-    pace = shell("projections", "rebuild", "jobs", "--throttle", "fast")
+    pace = shell("projections", "rebuild", "jobs", *WHY, "--throttle", "fast")
     assert (pace.code, "write 500,200" in pace.err) == (2, True)
 
 
 def test_a_pace_is_kept(shell: Shell) -> None:
     """Without one the same takes a fraction of a second."""
-    unlimited = shell("projections", "rebuild", "jobs", "--json").data
+    unlimited = shell("projections", "rebuild", "jobs", *WHY, "--json").data
     units = unlimited["units"]["reads"]
-    shell("projections", "drop", "jobs")
-    slow = shell("projections", "rebuild", "jobs", "--throttle", f"{units / 2},0", "--json").data
+    shell("projections", "drop", "jobs", *WHY)
+    slow = shell(
+        "projections", "rebuild", "jobs", *WHY, "--throttle", f"{units / 2},0", "--json"
+    ).data
     assert slow["seconds"] > 1.5

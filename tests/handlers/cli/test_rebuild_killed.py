@@ -15,7 +15,7 @@ import pytest
 from handlers.operating import rebuilding
 from infra.bootstrap import Application
 from projections.generations import Build
-from tests.handlers.cli.operators import some_work, splitsound
+from tests.handlers.cli.operators import WHY, some_work, splitsound
 
 PROGRAM = Path(sys.executable).with_name("splitsound")
 
@@ -23,7 +23,7 @@ PROGRAM = Path(sys.executable).with_name("splitsound")
 def start(*arguments: str) -> subprocess.Popen[str]:
     """The command as a process of its own, on this test's stage."""
     return subprocess.Popen(
-        [str(PROGRAM), "projections", "rebuild", *arguments],
+        [str(PROGRAM), "projections", "rebuild", *WHY, *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -58,7 +58,7 @@ def test_killed_it_goes_on_where_it_was_and_meanwhile_nobody_else_may(
     process = start(*SLOWLY)
     try:
         until(lambda: folded(application) >= 3, process)
-        second = splitsound(capsys, "projections", "rebuild", "credits")
+        second = splitsound(capsys, "projections", "rebuild", "credits", *WHY)
         assert second.code == 1
         assert "It is being rebuilt already, by" in second.err
         assert f":{process.pid}:" in second.err
@@ -70,7 +70,7 @@ def test_killed_it_goes_on_where_it_was_and_meanwhile_nobody_else_may(
     assert 3 <= done < 32
     assert application.operating.generations.live("credits") == 1
     monkeypatch.setattr(rebuilding, "settle", lambda: None)
-    again = splitsound(capsys, "projections", "rebuild", "credits")
+    again = splitsound(capsys, "projections", "rebuild", "credits", *WHY)
     assert again.code == 0, again.err
     assert f"credits@2: {done} of 32 parts were folded by an earlier run" in again.out
     assert "3 rows compared with credits@1; they say the same" in again.out
@@ -96,6 +96,6 @@ def test_interrupted_it_says_how_to_go_on(application: Application, capsys: Any)
     listed = splitsound(capsys, "projections", "list").out
     assert "unfinished: @2" in listed
     assert "nobody works on the rebuild" in listed
-    assert splitsound(capsys, "projections", "drop", "credits", "--generation", "2").code == 0
+    assert splitsound(capsys, "projections", "drop", "credits", *WHY, "--generation", "2").code == 0
     build = build_of(application)
     assert build is None

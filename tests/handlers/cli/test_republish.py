@@ -17,7 +17,7 @@ from infra.bootstrap import Application
 from infra.clock import stamp
 from infra.queue import Queue
 from projections.doorbell import Doorbell, parse
-from tests.handlers.cli.operators import Done, do, some_work, splitsound
+from tests.handlers.cli.operators import WHY, Done, do, some_work, splitsound
 
 Shell = Callable[..., Done]
 
@@ -47,12 +47,12 @@ def test_lost_messages_ring_again(shell: Shell, application: Application) -> Non
     assert counted.code == 0
     assert "nothing was published" in counted.out
     assert application.queue("short").depth() == 0
-    done = shell("events", "republish", "--since", "1h", "--category", "job")
+    done = shell("events", "republish", "--since", "1h", *WHY, "--category", "job")
     assert done.code == 0
     assert "Found       2 commits of 2 streams" in done.out
     assert "Published   2 doorbells" in done.out
     assert rung(application.queue("short")) == {"job-job_0", "job-job_1"}
-    nothing = shell("events", "republish", "--since", "1d", "--until", "1h", "--json").data
+    nothing = shell("events", "republish", "--since", "1d", "--until", "1h", "--json", *WHY).data
     assert (nothing["commits"], nothing["published"], nothing["refused"]) == (0, 0, [])
     told = " ".join(shell("events", "republish", "--help").out.split())
     assert "a worker that gets a doorbell for finished work just acknowledges it" in told
@@ -63,7 +63,7 @@ def test_a_row_whose_last_message_was_lost_follows_again(
 ) -> None:
     do(application, StartSeparation("job_1", "host:1:a"))
     assert _version(application) == 1
-    assert shell("events", "republish", "--since", "1h").code == 0
+    assert shell("events", "republish", "--since", "1h", *WHY).code == 0
     projector, queue = build(application, structlog.get_logger()), application.queue("projections")
     deadline = time.monotonic() + 10
     while _version(application) == 1:
