@@ -16,6 +16,7 @@ from commands.endpoints import (
     RemoveWebhookEndpoint,
     RotateWebhookSecret,
 )
+from commands.erasing import EraseAccount, EraseAsset, EraseJob, ErasePurchase
 from commands.ledger import AdjustCredits
 from commands.library import (
     DeleteAsset,
@@ -79,6 +80,10 @@ __all__ = [
     "DeleteJob",
     "DisableWebhookEndpoint",
     "EnableWebhookEndpoint",
+    "EraseAccount",
+    "EraseAsset",
+    "EraseJob",
+    "ErasePurchase",
     "EraseUser",
     "FailSeparation",
     "FinishErasure",

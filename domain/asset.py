@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from domain.aggregate import Aggregate, Event
 from domain.audio import Audio
+from domain.erased import Erased
 from domain.errors import (
     AssetGone,
     AssetNotReady,
@@ -121,7 +122,7 @@ ABSENT, UPLOADING, UPLOADED, READY, REJECTED, ABORTED = (
 class AssetState(Struct):
     """status is one of the constants above. name, tags, expires: as in the events.
 
-    deleted_until: epoch ms, 0 unless it is deleted. purged: its bytes are gone.
+    deleted_until: epoch ms, 0 unless it is deleted. purged: its bytes are gone. erased: its user is.
     """
 
     status: str = ABSENT
@@ -141,6 +142,7 @@ class AssetState(Struct):
     expires: int = 0
     deleted_until: int = 0
     purged: bool = False
+    erased: bool = False
 
 
 def evolve(state: AssetState, event: Event) -> AssetState:
@@ -179,11 +181,14 @@ def _evolve_keeping(state: AssetState, event: Event) -> None:
             state.deleted_until = 0
         case AssetPurged():
             state.purged = True
+        case Erased():
+            state.erased = True
 
 
 EVENTS = (
     UploadInitialized, UploadCompleted, UploadAborted, AssetProbed, AssetRejected,
     AssetRenamed, AssetTagged, AssetDeleted, AssetRestored, AssetPurged,
+    Erased,
 )  # fmt: skip
 ASSET = Aggregate("asset", EVENTS, AssetState, evolve)
 
@@ -198,7 +203,7 @@ def initialize(state: AssetState, opening: UploadInitialized) -> list[Event]:
     if state.status == ABSENT:
         return [opening]
     told = (state.user_id, state.content_type, state.size)
-    if told != (opening.user_id, opening.content_type, opening.size):
+    if state.erased or told != (opening.user_id, opening.content_type, opening.size):
         raise KeyReused("This Idempotency-Key began another upload; send a new key.")
     return []
 
@@ -239,7 +244,7 @@ def reject(state: AssetState, code: str, detail: str) -> list[Event]:
 
 def owned(state: AssetState, user_id: str) -> AssetState:
     """The state, if it is that user's. Raises NotFound: a stranger learns nothing."""
-    if state.status == ABSENT or state.user_id != user_id:
+    if state.status == ABSENT or state.user_id != user_id or state.erased:
         raise NotFound("No such upload in your library.")
     return state
 

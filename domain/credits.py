@@ -17,7 +17,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.aggregate import Aggregate, Event
-from domain.draws import Draw, Draws, split, taken, total
+from domain.draws import Draw, Draws, Reservation, split, taken, total
+from domain.erased import Erased
 from domain.errors import Invalid, NotEnoughCredits, Refused
 from domain.grants import BOUGHT, Grant, burn_order, lasting
 
@@ -72,11 +73,12 @@ class CreditsReleased(Event, frozen=True):
 
 
 class CreditsExpired(Event, frozen=True):
-    """What a grant still had when its time was over."""
+    """What a grant still had when its time was over. reason: of one that ended before its time."""
 
     user_id: str
     grant_id: str
     amount: int
+    reason: str = ""
 
 
 class CreditsRevoked(Event, frozen=True):
@@ -108,13 +110,6 @@ class DebtSettled(Event, frozen=True):
 
 MAX_AMOUNT = 1_000_000_000
 """Of one movement: thirty years of audio. Sums stay exact in any client's numbers."""
-
-
-class Reservation(Struct, frozen=True):
-    """A job's hold."""
-
-    amount: int
-    draws: Draws
 
 
 class CreditState(Struct):
@@ -208,6 +203,15 @@ def _evolve_rare(state: CreditState, event: Event) -> None:
             state.debt -= event.amount
             for draw in event.draws:
                 _take(state, draw)
+        case Erased():
+            _begin_anew(state)
+
+
+def _begin_anew(state: CreditState) -> None:
+    """Of the past only what is owed still counts, and what a refund may still ask for."""
+    state.grants_made = state.captured = 0
+    state.granted = state.expired = sum(state.lapsed.values())
+    state.revoked = state.debt
 
 
 def _lapse(state: CreditState, draw: Draw, sign: int) -> None:
@@ -237,7 +241,7 @@ def _drop_if_empty(state: CreditState, grant_id: str) -> None:
 
 EVENTS = (
     CreditsGranted, CreditsReserved, CreditsCaptured, CreditsReleased, CreditsExpired,
-    CreditsRevoked, DebtSettled,
+    CreditsRevoked, DebtSettled, Erased,
 )  # fmt: skip
 # An account never ends and is loaded for every job. With a snapshot every six commits a load reads
 # 12 KB at most, also of thirty grants and ten holds, which take 5 KB themselves.

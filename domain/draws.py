@@ -17,6 +17,13 @@ class Draw(Struct, frozen=True, array_like=True):
 Draws = tuple[Draw, ...]
 
 
+class Reservation(Struct, frozen=True):
+    """A job's hold."""
+
+    amount: int
+    draws: Draws
+
+
 def total(draws: Iterable[Draw]) -> int:
     """Credits in all."""
     return sum(draw.amount for draw in draws)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from domain.aggregate import Aggregate, Event
+from domain.erased import Erased
 from domain.errors import KeyReused, NotFound, Refused, StaleAttempt
 from domain.job_removal import MediaPurged, SeparationDeleted, SeparationRestored
 from domain.stems import StemFile, StoredStem, as_stored
@@ -173,7 +174,7 @@ class JobState(Struct):
     fresh_at: attempts that are not counted: those until the last requeue, and those handed back.
     free: nothing is held for it. refunded: credits that were given back. stored: finished stems by
     name, all under one gain. bundle, reused_from: as the completion said. tidied: see MediaTidied.
-    deleted_until: epoch ms, 0 unless deleted. purged: its results are gone.
+    deleted_until: epoch ms, 0 unless deleted. purged: its results are gone. erased: its user is.
     """
 
     status: str = ABSENT
@@ -192,6 +193,7 @@ class JobState(Struct):
     expires: int = 0
     deleted_until: int = 0
     purged: bool = False
+    erased: bool = False
 
     @property
     def asked(self) -> SeparationRequested:
@@ -208,7 +210,7 @@ class JobState(Struct):
     @property
     def named(self) -> frozenset[str]:
         """The keys in storage that count, once it has ended: none unless it completed."""
-        if self.status != COMPLETED or self.reused_from:
+        if self.status != COMPLETED or self.reused_from or self.erased:
             return frozenset()
         bundle = (self.bundle.key,) if self.bundle else ()
         return frozenset(bundle).union(*(stem.keys for stem in self.stored.values()))
@@ -253,6 +255,8 @@ def _keep(state: JobState, event: Event) -> None:
             state.deleted_until = 0
         case MediaPurged():
             state.purged = True
+        case Erased():
+            state.erased = True
 
 
 def _put_back(state: JobState, event: SeparationRequeued | SeparationHandedBack) -> None:
@@ -269,7 +273,7 @@ EVENTS = (
     SeparationRequested, SeparationStarted, StageRecorded, StemStored,
     SeparationCompleted, SeparationFailed, SeparationCancelled,
     SeparationRequeued, SeparationHandedBack, SeparationRefunded, MediaTidied,
-    SeparationDeleted, SeparationRestored, MediaPurged,
+    SeparationDeleted, SeparationRestored, MediaPurged, Erased,
 )  # fmt: skip
 JOB = Aggregate("job", EVENTS, JobState, evolve)
 
@@ -280,7 +284,7 @@ def request(state: JobState, asked: SeparationRequested) -> list[Event]:
     """Accept once; the same request again changes nothing, another one is refused."""
     if state.request is None:
         return [asked]
-    if _wish(state.request) != _wish(asked):
+    if state.erased or _wish(state.request) != _wish(asked):
         raise KeyReused("This Idempotency-Key began another job; send a new key.")
     return []
 
@@ -320,7 +324,7 @@ def tidied(state: JobState, removed: int) -> list[Event]:
 
 def owned(state: JobState, user_id: str) -> JobState:
     """The state, if it is that user's. Raises NotFound: a stranger learns nothing."""
-    if state.asked.user_id != user_id:
+    if state.asked.user_id != user_id or state.erased:
         raise NotFound("No such job.")
     return state
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.aggregate import Aggregate, Event
+from domain.erased import Erased
 from domain.errors import KeyReused
 
 # --- events (these names are the storage format) ---------------------------------------
@@ -194,7 +195,7 @@ def evolve(state: PurchaseState, event: Event) -> PurchaseState:
 
 EVENTS = (
     CheckoutOpened, PurchasePending, PurchasePaid, PurchaseLapsed, ChargeRefunded, RefundNoted,
-    DisputeNoted, PurchaseQuestioned,
+    DisputeNoted, PurchaseQuestioned, Erased,
 )  # fmt: skip
 PURCHASE = Aggregate("purchase", EVENTS, PurchaseState, evolve)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domain import reasons
 from domain.aggregate import Event
-from domain.errors import Refused
+from domain.errors import NotFound, Refused
 from domain.job import (
     ABANDONED,
     CANCELLED,
@@ -13,6 +13,7 @@ from domain.job import (
     OPEN,
     JobState,
     SeparationRefunded,
+    SeparationRequested,
     SeparationRequeued,
     fail,
 )
@@ -21,9 +22,9 @@ from domain.job import (
 def requeue(state: JobState, reason: str) -> list[Event]:
     """Have it done anew, whoever holds it; one that failed runs again at no cost.
 
-    The number of attempts goes on, since storage keys carry it. Raises Invalid, Refused.
+    The number of attempts goes on, since storage keys carry it. Raises Invalid, Refused, NotFound.
     """
-    asked, said = state.asked, reasons.stated(reason)
+    asked, said = _asked(state), reasons.stated(reason)
     if state.status not in (*OPEN, FAILED):
         raise Refused(
             f"This job is {state.status}; only a queued, running or failed one is done anew."
@@ -42,7 +43,7 @@ def abandon(state: JobState, reason: str) -> list[Event]:
 
 def refund(state: JobState, grant_id: str, reason: str) -> list[Event]:
     """Give back what it was charged; given back already: no events. Raises Invalid, Refused."""
-    asked, said = state.asked, reasons.stated(reason)
+    asked, said = _asked(state), reasons.stated(reason)
     if state.status != COMPLETED:
         raise Refused(f"This job is {state.status}; only a completed one was charged.")
     if not state.charged:
@@ -50,3 +51,9 @@ def refund(state: JobState, grant_id: str, reason: str) -> list[Event]:
     if state.refunded:
         return []
     return [SeparationRefunded(asked.user_id, state.charged, grant_id, said)]
+
+
+def _asked(state: JobState) -> SeparationRequested:
+    if state.erased:
+        raise NotFound("No such job; its user was forgotten.")
+    return state.asked

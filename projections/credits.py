@@ -11,6 +11,7 @@ from domain import credits
 from domain.aggregate import Event, Recorded
 from domain.credits import CREDITS, CreditState
 from domain.draws import total
+from domain.erased import Erased
 from projections.projection import Index, Projection
 
 
@@ -39,9 +40,13 @@ class StatementLine(Struct, frozen=True):
 
 
 def apply(view: AccountView, recorded: Recorded) -> list[Struct]:
-    """Fold one event and say it as a statement line."""
+    """Fold one event and say it as a statement line; the statement begins anew after the end of
+    a person.
+    """
     event = recorded.event
     view.account = credits.evolve(view.account, event)
+    if isinstance(event, Erased):
+        return []
     kind, amount, why = words(event)
     return [
         StatementLine(
@@ -55,7 +60,7 @@ def apply(view: AccountView, recorded: Recorded) -> list[Struct]:
 def words(event: Event) -> tuple[str, int, str]:
     """An event in the words of a statement: its kind, its credits, and why it happened."""
     kind, why = _WORDS[type(event)]
-    amount: int = event.amount  # type: ignore[attr-defined]  # every event of an account has one
+    amount: int = getattr(event, "amount", 0)
     return kind, amount, why if isinstance(why, str) else why(event)
 
 
@@ -64,11 +69,12 @@ _WORDS: dict[type[Event], tuple[str, str | Callable[[Any], str]]] = {
     credits.CreditsReserved: ("reserve", "held for a job"),
     credits.CreditsCaptured: ("capture", "spent by a job"),
     credits.CreditsReleased: ("release", lambda e: e.reason),
-    credits.CreditsExpired: ("expire", "the grant's time was over"),
+    credits.CreditsExpired: ("expire", lambda e: e.reason or "the grant's time was over"),
     credits.CreditsRevoked: (
         "revoke", lambda e: e.reason or f"the payment was taken back ({e.source})",
     ),
     credits.DebtSettled: ("settle", "paid what was owed"),
+    Erased: ("erase", "the person was forgotten"),
 }  # fmt: skip
 
 
@@ -87,12 +93,12 @@ def _change(event: Event) -> int:
 
 
 def index(view: AccountView) -> Index:
-    """One account per user."""
-    return Index(view.account.user_id, "account")
+    """One account per user; nobody's after an erasure, until something is granted again."""
+    return Index(view.account.user_id if view.account.grants_made else "", "account")
 
 
 CREDITS_VIEW = Projection(
-    "credits", 2, CREDITS, AccountView, apply, index, has_lines=True,
+    "credits", 2, CREDITS, AccountView, apply, index, has_lines=True, goes_on=True,
     changes={
         2: ("body.account.grants", "body.account.revoked", "body.account.debt",
             "body.account.lapsed",

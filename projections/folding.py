@@ -14,7 +14,7 @@ from domain.commit import Commit
 from domain.errors import SplitSoundError
 from projections.doorbell import NONE_RIDE, Doorbell
 from projections.ports import Row
-from projections.projection import Projection, line
+from projections.projection import ERASED_BODY, Projection, line
 
 
 class ReadModelStuck(SplitSoundError):
@@ -46,6 +46,17 @@ class Piece(Struct, frozen=True):
     t: int
     actor: str
 
+    @property
+    def erases(self) -> bool:
+        """Whether the person behind the stream is erased by it."""
+        # Within somebody's text the quotes would be escaped.
+        if isinstance(self.events, str):
+            return _ERASED in self.events
+        return _ERASED.encode() in bytes(self.events)
+
+
+_ERASED = '{"type":"Erased",'
+
 
 def piece(source: Commit | Doorbell) -> Piece:
     """Of a commit, or of a doorbell with its events."""
@@ -74,13 +85,20 @@ def fold(
 
     Raises msgspec.MsgspecError when the head cannot be read; its rows must be folded anew.
     """
-    view: Struct = projection.read(head) if head else projection.view()
-    lines: list[Row] = []
     if not pieces:
         return Folded(None, [])
+    last = max((n for n, each in enumerate(pieces) if each.erases), default=None)
+    if not projection.goes_on and (last is not None or (head and head.body == ERASED_BODY)):
+        # Whatever came before, also what this code rejects, need not be read any more.
+        row = projection.erased(generation, stream, pieces[-1].last)
+        return Folded(_mended(row, head), [])
+    view: Struct = projection.read(head) if head else projection.view()
+    lines: list[Row] = []
     try:
-        for each in pieces:
+        for number, each in enumerate(pieces):
             lines += _apply(projection, generation, view, each)
+            if number == last:
+                lines.clear()
         row = projection.head(generation, stream, pieces[-1].last, view)
     except Exception:
         return _up_to_the_rejected(projection, generation, stream, pieces, head)
@@ -105,6 +123,8 @@ def _up_to_the_rejected(
         except Exception as error:
             return Folded(row, lines, ReadModelStuck(projection.name, stream, each.first, error))
         lines += added
+        if each.erases:
+            lines.clear()
     return Folded(row, lines)
 
 

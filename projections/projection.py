@@ -14,9 +14,16 @@ import msgspec
 from msgspec import Struct
 
 from domain.aggregate import Aggregate, Recorded
+from domain.erased import Erased
 from projections.ports import HEAD, Row
 
 View = TypeVar("View", bound=Struct)
+ERASED_BODY = '{"erased":true}'
+"""Of the head that an erased stream keeps: it says nothing but the version that it reflects, and
+keeps a projector that comes late from bringing the rows back.
+"""
+
+_ALWAYS = frozenset((Erased.event_name(),))
 
 
 class Index(Struct, frozen=True):
@@ -35,7 +42,10 @@ class Projection(Generic[View]):
     adds (most models have none). It is pure: no clock, no I/O, the same rows every time.
     version: of this code; raise it when the rows change, then rebuild.
     moved_by: names of the events that change the view, empty for all of them. Commits without
-    any need no write: the head stays behind them, and still says what it should.
+    any need no write: the head stays behind them, and still says what it should. Erased is always
+    one of them.
+    goes_on: the streams do, after a person was erased: apply takes that event too. Else whatever
+    comes then shows nothing.
     changes: per version, the fields of rows that it changed on purpose, as a verification names
     them (``status``, ``body.price``, ``line.body.kind``, ``line.row``).
     """
@@ -48,6 +58,7 @@ class Projection(Generic[View]):
     index: Callable[[View], Index]
     has_lines: bool = False
     moved_by: frozenset[str] = frozenset()
+    goes_on: bool = False
     changes: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def covers(self, stream: str) -> bool:
@@ -56,7 +67,7 @@ class Projection(Generic[View]):
 
     def moves(self, types: Iterable[str]) -> bool:
         """Whether a commit with events of those names can change the view."""
-        return not self.moved_by or not self.moved_by.isdisjoint(types)
+        return not self.moved_by or not (self.moved_by | _ALWAYS).isdisjoint(types)
 
     @property
     def fingerprint(self) -> str:
@@ -79,6 +90,12 @@ class Projection(Generic[View]):
     def read(self, row: Row) -> View:
         """The view in a head row."""
         return msgspec.json.decode(row.body, type=self.view)
+
+    def erased(self, generation: str, stream: str, version: int) -> Row:
+        """The head row of a stream whose person was erased."""
+        return Row(
+            generation=generation, stream=stream, key=HEAD, version=version, body=ERASED_BODY
+        )
 
     def head(self, generation: str, stream: str, version: int, view: View) -> Row:
         """The head row that reflects ``version``."""

@@ -17,7 +17,7 @@ from domain.errors import Conflict, Invalid, NotFound
 from projections.catch_up import Reading, anew, catch_up
 from projections.folding import ReadModelStuck, fold, piece
 from projections.ports import Row
-from projections.projection import Projection, View
+from projections.projection import ERASED_BODY, Projection, View
 
 _PAGE = 500
 
@@ -46,7 +46,7 @@ def at_least(
     head = reading.rows.head(projection.generation(number), stream)
     if head is None or head.version < min_version:
         head = _followed(projection, stream, reading, number)
-    return _versioned(projection, head, reading) if head else None
+    return _shown(projection, head, reading)
 
 
 def several(
@@ -65,8 +65,8 @@ def several(
         if head is None or head.version < version:
             with suppress(ReadModelStuck):
                 head = _followed(projection, stream, reading, number)
-        if head:
-            found[stream] = _versioned(projection, head, reading)
+        if shown := _shown(projection, head, reading):
+            found[stream] = shown
     return found
 
 
@@ -90,7 +90,7 @@ def latest(projection: Projection[View], stream: str, reading: Reading) -> Versi
     """The view at the stream's tip, for what must never look stale (money)."""
     number = reading.generations.live(projection.name)
     head = _followed(projection, stream, reading, number)
-    return _versioned(projection, head, reading) if head else None
+    return _shown(projection, head, reading)
 
 
 def folded(projection: Projection[View], stream: str, reading: Reading) -> Versioned[View] | None:
@@ -101,7 +101,7 @@ def folded(projection: Projection[View], stream: str, reading: Reading) -> Versi
     found = fold(projection, "", stream, [piece(c) for c in reading.history.read(stream)])
     if found.stuck:
         raise found.stuck
-    return _versioned(projection, found.head, reading) if found.head else None
+    return _shown(projection, found.head, reading)
 
 
 def live(projection: Projection[View], reading: Reading) -> str:
@@ -159,6 +159,15 @@ def _followed(
     with suppress(Conflict):
         catch_up(projection, stream, reading, number=number)
     return reading.rows.head(projection.generation(number), stream)
+
+
+def _shown(
+    projection: Projection[View], row: Row | None, reading: Reading
+) -> Versioned[View] | None:
+    """The view, if there is one and its person was not erased."""
+    if row is None or row.body == ERASED_BODY:
+        return None
+    return _versioned(projection, row, reading)
 
 
 def _versioned(projection: Projection[View], row: Row, reading: Reading) -> Versioned[View]:

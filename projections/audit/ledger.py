@@ -23,6 +23,7 @@ from domain.credits import (
     DebtSettled,
 )
 from domain.draws import Draw, Draws
+from domain.erased import Erased
 
 
 class Ledger:
@@ -140,6 +141,11 @@ class Ledger:
             return "takes back more than had expired"
         return f"the debt is below zero, {self.state.debt}" if self.state.debt < 0 else wrong
 
+    def _erased(self, event: Erased) -> str:
+        left = self.available or self.held
+        credits.evolve(self.state, event)
+        return f"is erased with {self.available} left and {self.held} held" if left else ""
+
     def _moved(self, draws: Draws, sign: int) -> str:
         """Count what came to be available (sign 1) or went; what is wrong with those grants."""
         grants, wrong, amount = self.state.grants, "", 0
@@ -169,4 +175,5 @@ _TAKES: dict[type[Event], Callable[[Ledger, Any], str]] = {
     CreditsExpired: Ledger._expired,
     CreditsRevoked: Ledger._taken,
     DebtSettled: Ledger._taken,
+    Erased: Ledger._erased,
 }

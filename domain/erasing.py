@@ -1,0 +1,53 @@
+"""Forgetting a person, stream by stream. The person's own stream says ``UserErased`` before."""
+
+from __future__ import annotations
+
+from domain import asset, job
+from domain.aggregate import Event
+from domain.asset import AssetState
+from domain.credits import CreditsExpired, CreditState, expire
+from domain.erased import Erased
+from domain.errors import Refused
+from domain.job import JobState
+from domain.purchase import PurchaseState
+
+REASON = "the account was erased"
+
+
+def erase_job(state: JobState) -> list[Event]:
+    """An open job is cancelled. Once for each job."""
+    if state.erased:
+        return []
+    return [*job.cancel(state, REASON), Erased(state.asked.user_id)]
+
+
+def erase_asset(state: AssetState) -> list[Event]:
+    """An upload under way is given up. Once for each upload."""
+    if state.erased or state.status == asset.ABSENT:
+        return []
+    given_up = asset.abort(state, REASON) if state.status == asset.UPLOADING else []
+    return [*given_up, Erased(state.user_id)]
+
+
+def erase_purchase(state: PurchaseState) -> list[Event]:
+    """What the payment provider tells of it later still counts: money is money."""
+    return [Erased(state.agreed.user_id)]
+
+
+def erase_account(state: CreditState, now: int) -> list[Event]:
+    """What is left is forfeited, and expires before its time: of what was bought a refund can
+    still come, and then nobody owes what he never used. A debt stays.
+
+    Nothing where nothing was granted since the last time. Raises Refused while jobs hold credits.
+    """
+    if state.reservations:
+        raise Refused("Jobs hold credits of this account; erase them first.")
+    if not state.grants_made:
+        return []
+    over = expire(state, now)
+    forfeited = [
+        CreditsExpired(state.user_id, grant_id, grant.left, REASON)
+        for grant_id, grant in state.grants.items()
+        if grant.left and not grant.is_over(now)
+    ]
+    return [*over, *forfeited, Erased(state.user_id)]
