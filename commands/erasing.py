@@ -15,18 +15,21 @@ from domain.purchase import PURCHASE
 class EraseJob(Command, frozen=True):
     """An open one is cancelled and its credits are released."""
 
+    user_id: str
     job_id: str
 
 
 class EraseAsset(Command, frozen=True):
     """An upload under way is given up."""
 
+    user_id: str
     asset_id: str
 
 
 class ErasePurchase(Command, frozen=True):
     """Nobody is shown it any more."""
 
+    user_id: str
     purchase_id: str
 
 
@@ -40,24 +43,25 @@ class EraseAccount(Command, frozen=True):
 def erase_job(context: Context, command: EraseJob, meta: Meta) -> tuple[Position, ...]:
     """Once. Raises NotFound."""
     loaded = load_job(context, command.job_id)
-    events = erasing.erase_job(loaded.state)
+    events = erasing.erase_job(loaded.state, command.user_id)
     return end_releasing(context, command.job_id, loaded, events, erasing.REASON, meta)
 
 
 @handles(EraseAsset)
 def erase_asset(context: Context, command: EraseAsset, meta: Meta) -> tuple[Position, ...]:
-    """Once; nothing of one that does not exist."""
+    """Once. Raises NotFound."""
     loaded = context.store.load(ASSET, ASSET.stream(command.asset_id))
-    return context.commit(meta, Append(loaded, erasing.erase_asset(loaded.state)))
+    events = erasing.erase_asset(loaded.state, command.user_id)
+    return context.commit(meta, Append(loaded, events))
 
 
 @handles(ErasePurchase)
 def erase_purchase(context: Context, command: ErasePurchase, meta: Meta) -> tuple[Position, ...]:
-    """Once; nothing of one that does not exist."""
+    """Once. Raises NotFound."""
     loaded = context.store.load(PURCHASE, PURCHASE.stream(command.purchase_id))
+    events = erasing.erase_purchase(loaded.state, command.user_id)
     said = (Erased.event_name() in c.types for c in context.store.newest_first(loaded.tip.stream))
-    events = [] if not loaded.version or any(said) else erasing.erase_purchase(loaded.state)
-    return context.commit(meta, Append(loaded, events))
+    return context.commit(meta, Append(loaded, [] if any(said) else events))
 
 
 @handles(EraseAccount)

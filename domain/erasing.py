@@ -7,31 +7,37 @@ from domain.aggregate import Event
 from domain.asset import AssetState
 from domain.credits import CreditsExpired, CreditState, expire
 from domain.erased import Erased
-from domain.errors import Refused
+from domain.errors import NotFound, Refused
 from domain.job import JobState
 from domain.purchase import PurchaseState
 
 REASON = "the account was erased"
 
 
-def erase_job(state: JobState) -> list[Event]:
-    """An open job is cancelled. Once for each job."""
+def erase_job(state: JobState, user_id: str) -> list[Event]:
+    """An open job is cancelled. Once for each job. Raises NotFound where it is not the user's."""
+    if state.asked.user_id != user_id:
+        raise NotFound("No such job.")
     if state.erased:
         return []
-    return [*job.cancel(state, REASON), Erased(state.asked.user_id)]
+    return [*job.cancel(state, REASON), Erased(user_id)]
 
 
-def erase_asset(state: AssetState) -> list[Event]:
-    """An upload under way is given up. Once for each upload."""
-    if state.erased or state.status == asset.ABSENT:
+def erase_asset(state: AssetState, user_id: str) -> list[Event]:
+    """An upload under way is given up. Once for each upload. Raises NotFound, as ``erase_job``."""
+    if state.user_id != user_id:
+        raise NotFound("No such upload.")
+    if state.erased:
         return []
     given_up = asset.abort(state, REASON) if state.status == asset.UPLOADING else []
-    return [*given_up, Erased(state.user_id)]
+    return [*given_up, Erased(user_id)]
 
 
-def erase_purchase(state: PurchaseState) -> list[Event]:
-    """What the payment provider tells of it later still counts: money is money."""
-    return [Erased(state.agreed.user_id)]
+def erase_purchase(state: PurchaseState, user_id: str) -> list[Event]:
+    """What the payment provider tells of it later still counts. Raises NotFound, as ``erase_job``."""
+    if state.opened is None or state.opened.user_id != user_id:
+        raise NotFound("No such purchase.")
+    return [Erased(user_id)]
 
 
 def erase_account(state: CreditState, now: int) -> list[Event]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,18 @@ def consume(queue: Queue, handler: Handler, stop: threading.Event, wait: int, lo
         except Unavailable as error:
             log.warning("queue did not answer", error=error.detail)
             stop.wait(FAULT_SECONDS)
+
+
+def every(seconds: float, work: Callable[[], object], stop: threading.Event, log: Any) -> None:
+    """Do it again and again until ``stop`` is set; a round that fails is followed by the next."""
+    while not stop.is_set():
+        begun = time.monotonic()
+        try:
+            work()
+        except Exception:
+            # The next round tries again; a process that died would heal nothing.
+            log.exception("round failed", work=getattr(work, "__qualname__", ""))
+        stop.wait(max(0.0, seconds - (time.monotonic() - begun)))
 
 
 def _one_batch(queue: Queue, handler: Handler, wait: int) -> list[Message]:

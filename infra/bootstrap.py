@@ -293,10 +293,10 @@ class Application:
         return Bus(self.client("events"), self.settings.event_bus)
 
     def queue(self, name: str) -> Queue:
-        """A lane of separations, ``probe``, ``projections`` or ``webhooks``.
+        """A lane of separations, ``probe``, ``projections``, ``webhooks`` or ``janitor``.
 
-        Dead letters: ``separation_dlq`` of all lanes, ``probe_dlq``, ``projections_dlq`` or
-        ``webhooks_dlq``.
+        Dead letters: ``separation_dlq`` of all lanes, ``probe_dlq``, ``projections_dlq``,
+        ``webhooks_dlq`` or ``janitor_dlq``.
         """
         field = name if name.endswith("_dlq") else LANE_QUEUES.get(name, f"{name}_queue")
         return Queue(self.sqs, getattr(self.settings, field))

@@ -25,17 +25,24 @@ _JOB = re.compile(r"user_(?P<user>[^/]+)/jobs/(?P<id>[^/]+)/(?:output/(?P<attemp
 _ORIGINAL = re.compile(r"user_(?P<user>[^/]+)/originals/(?P<id>[^/]+)/.*")
 
 
+def user_prefix(user_id: str) -> str:
+    """What the keys of all media of a person begin with."""
+    return f"{MEDIA}{user_id}/"
+
+
 class Lying(Struct, frozen=True):
     """An object, or with ``upload_id`` an unfinished multipart upload.
 
     size: bytes; 0 of an upload, whose parts no listing counts. time: of its last change, or of its
-    beginning; epoch milliseconds by storage's clock.
+    beginning; epoch milliseconds by storage's clock. version: of an object that is to go in just
+    that version, or a mark of deletion.
     """
 
     key: str
     size: int
     time: int
     upload_id: str = ""
+    version: str = ""
 
     @property
     def stream(self) -> str:
@@ -76,6 +83,14 @@ class MediaBucket:
                 begun = _milliseconds(each["Initiated"])
                 yield Lying(each["Key"], 0, begun, each["UploadId"])
 
+    def everything(self, prefix: str) -> Iterator[Lying]:
+        """All that lies under the prefix: each version of each object, and each upload."""
+        for page in self._pages("list_object_versions", prefix):
+            for each in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+                time = _milliseconds(each["LastModified"])
+                yield Lying(each["Key"], each.get("Size", 0), time, version=each["VersionId"])
+        yield from self.uploads(prefix)
+
     def has(self, key: str) -> bool:
         """Whether that object is there."""
         try:
@@ -94,9 +109,9 @@ class MediaBucket:
         for each in whole:
             if each.upload_id:
                 self._abort(each)
-        keys = [each.key for each in whole if not each.upload_id]
-        for start in range(0, len(keys), _BATCH):
-            self._delete(keys[start : start + _BATCH])
+        objects = [each for each in whole if not each.upload_id]
+        for start in range(0, len(objects), _BATCH):
+            self._delete(objects[start : start + _BATCH])
         return len(whole)
 
     def _abort(self, upload: Lying) -> None:
@@ -105,8 +120,8 @@ class MediaBucket:
                 Bucket=self._bucket, Key=upload.key, UploadId=upload.upload_id
             )
 
-    def _delete(self, keys: Sequence[str]) -> None:
-        wanted = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+    def _delete(self, objects: Sequence[Lying]) -> None:
+        wanted = {"Objects": [_named(each) for each in objects], "Quiet": True}
         with translated(self._bucket):
             answer = self._client.delete_objects(Bucket=self._bucket, Delete=wanted)
         for refused in answer.get("Errors", []):
@@ -119,6 +134,10 @@ class MediaBucket:
             yield from self._client.get_paginator(operation).paginate(
                 Bucket=self._bucket, Prefix=prefix, PaginationConfig=size
             )
+
+
+def _named(found: Lying) -> dict[str, str]:
+    return {"Key": found.key} | ({"VersionId": found.version} if found.version else {})
 
 
 def _milliseconds(moment: Any) -> int:

@@ -58,7 +58,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     retention_days_originals, retention_days_stems: how long uploads and results are kept, from when
     they come to be; 0 keeps them until they are deleted. retention_days_deleted: how long what was
-    deleted can be had back.
+    deleted can be had back. erasure_settle_seconds: from when somebody asks to be forgotten until
+    what was under way then is over for certain and the media go.
 
     Of event streams: sse_poll_seconds between looks at the rows while somebody listens;
     sse_ping_seconds between signs of life; sse_longest_seconds until a client has to come back, a
@@ -81,6 +82,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     projections_dlq: str
     webhooks_queue: str
     webhooks_dlq: str
+    janitor_queue: str
+    janitor_dlq: str
     media_bucket: str
     stage: str = ""
     keys: Path | None = None
@@ -108,6 +111,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     retention_days_originals: int = 0
     retention_days_stems: int = 0
     retention_days_deleted: int = 30
+    erasure_settle_seconds: int = 30
     max_seconds: int = 3 * 3600
     max_bytes: int = 4 * 1024**3
     visibility_seconds: int = 60

@@ -139,15 +139,16 @@ def _nothing_names(state: JobState | AssetState | None, found: Lying) -> bool:
         case AssetState():
             if found.upload_id:
                 return state.status != asset.UPLOADING or found.upload_id != state.upload_id
-            return found.key != state.key or state.status == asset.ABORTED
+            return found.key != state.key or state.status == asset.ABORTED or state.erased
 
 
 def _named(state: JobState | AssetState | None) -> frozenset[str]:
     match state:
-        case JobState():
+        case JobState() if not state.purged:
             return state.named
         case AssetState() if state.status in (asset.UPLOADED, asset.READY):
-            return frozenset((state.key,))
+            there = not (state.purged or state.erased)
+            return frozenset((state.key,)) if there else frozenset()
     return frozenset()
 
 

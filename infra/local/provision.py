@@ -33,10 +33,12 @@ class Resources(Struct, frozen=True):
     probe_queue: str
     projections_queue: str
     webhooks_queue: str
+    janitor_queue: str
     separation_dlq: str
     probe_dlq: str
     projections_dlq: str
     webhooks_dlq: str
+    janitor_dlq: str
     media_bucket: str
     audit_bucket: str
 

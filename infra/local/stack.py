@@ -49,6 +49,8 @@ _POLL_SECONDS = 1
 # Nothing is far away here, so a worker that died is replaced soon.
 _VISIBILITY_SECONDS = 20
 _STALE_SECONDS = 10
+# Its worker hears of a cancelled job within two seconds.
+_SETTLE_SECONDS = 5
 _READY_SECONDS = 60.0
 _RETURN_URL = "SPLITSOUND_CHECKOUT_RETURN_URL"
 # A page under development on this machine, and none of the web's.
@@ -157,6 +159,7 @@ class LocalStack:
             "SPLITSOUND_POLL_SECONDS": str(_POLL_SECONDS),
             "SPLITSOUND_VISIBILITY_SECONDS": str(_VISIBILITY_SECONDS),
             "SPLITSOUND_STALE_SECONDS": str(_STALE_SECONDS),
+            "SPLITSOUND_ERASURE_SETTLE_SECONDS": str(_SETTLE_SECONDS),
             "SPLITSOUND_ALLOWED_ORIGINS": _ALLOWED_ORIGINS,
         }
         asked = {f"SPLITSOUND_{name.upper()}": value for name, value in self._settings.items()}
@@ -212,6 +215,7 @@ class LocalStack:
     def _components(self) -> list[Component]:
         workers = [f"worker-{n}" for n in range(1, self._workers + 1)]
         names = {"relay": "relay", "projector": "projector", "sweeper": "sweeper"}
+        names |= {"janitor": "janitor"}
         names |= dict.fromkeys(workers, "worker") | {"api": "api"}
         grace = {"worker": float(self.environment["SPLITSOUND_DRAIN_SECONDS"]) + 10.0}
         standing_in = []

@@ -20,8 +20,8 @@ from domain.commit import Meta
 from domain.errors import Refused, Unavailable
 from domain.job import JOB, JobState
 from handlers.operating.tidying import Tidied, media_bucket, tidy
-from handlers.sweeper.__main__ import build_tidying
-from handlers.sweeper.tidying import Tidying
+from handlers.janitor.__main__ import build_tidying
+from handlers.janitor.tidying import Tidying
 from infra.bootstrap import Application
 from infra.event_store.importer import Importer
 from infra.media_bucket import Lying, MediaBucket

@@ -25,6 +25,10 @@ from commands import (
     DeleteJob,
     DisableWebhookEndpoint,
     EnableWebhookEndpoint,
+    EraseAccount,
+    EraseAsset,
+    EraseJob,
+    ErasePurchase,
     EraseUser,
     FailSeparation,
     FinishErasure,
@@ -306,6 +310,29 @@ def acts() -> World:
     return tell.world
 
 
+def forgotten() -> World:
+    """A person with everything, who is forgotten, and comes back."""
+    tell = Teller("usr_ida")
+    tell.world.sign_up("usr_ida")
+    tell.world.ready_asset("usr_ida", "ast_ida")
+    upload = ("usr_ida", "ast_open", "b.mp3", "audio/mpeg", 1000, 8 << 20, "k", "up")
+    pack = Pack("hour", "1 hour", 3600, 390, "eur")
+    paid = Payment("cs_ida", "usr_ida", "pi_ida", 390, "eur")
+    tell.do(
+        InitializeUpload(*upload),
+        RequestSeparation("usr_ida", "job_ida", "ast_ida", "two", "flac"),
+        OpenCheckout("usr_ida", "pur_ida", "cs_ida", pack), RecordPayment("pur_ida", paid),
+        EraseUser("usr_ida", "asked for it"),
+        EraseJob("usr_ida", "job_ida"), EraseAsset("usr_ida", "ast_ida"),
+        EraseAsset("usr_ida", "ast_open"), ErasePurchase("usr_ida", "pur_ida"),
+        EraseAccount("usr_ida"), FinishErasure("usr_ida", 3),
+        RecordRefund("pur_ida", 390),
+        SignUp("usr_ida", "development", "ida@example.org"),
+        AdjustCredits("usr_ida", 20, "welcome back"),
+    )  # fmt: skip
+    return tell.world
+
+
 # A file is never written again; see the package.
 CHAPTERS: dict[str, Callable[[], World]] = {
     "2026-11-resumed": resumed,
@@ -317,4 +344,5 @@ CHAPTERS: dict[str, Callable[[], World]] = {
     "2026-11-people": people,
     "2026-11-library": library,
     "2026-11-acts": acts,
+    "2026-11-forgotten": forgotten,
 }

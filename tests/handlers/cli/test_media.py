@@ -13,8 +13,8 @@ import structlog
 from commands import AbortUpload, CancelSeparation, InitializeUpload
 from handlers.operating.strays import Comparing
 from handlers.operating.tidying import media_bucket
-from handlers.sweeper.__main__ import build_tidying
-from handlers.sweeper.tidying import DAY_MS
+from handlers.janitor.__main__ import build_tidying
+from handlers.janitor.tidying import DAY_MS
 from infra.bootstrap import Application
 from infra.objects import original_key
 from tests.handlers.cli.operators import WHY, Done, splitsound

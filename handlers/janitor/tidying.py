@@ -20,7 +20,7 @@ from projections.catch_up import Reading, catch_up
 from projections.jobs import UNTIDY
 from projections.ports import Row
 
-ACTOR = "sweeper"
+ACTOR = "janitor"
 GRACE_MS = 30_000
 """Within it a worker has noticed that its job was cancelled."""
 DAY_MS, RETRY_MS = 24 * 3600 * 1000, 10 * 60 * 1000
