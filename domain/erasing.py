@@ -44,11 +44,11 @@ def erase_account(state: CreditState, now: int) -> list[Event]:
     """What is left is forfeited, and expires before its time: of what was bought a refund can
     still come, and then nobody owes what he never used. A debt stays.
 
-    Nothing where nothing was granted since the last time. Raises Refused while jobs hold credits.
+    Nothing where nothing has happened since the last time. Raises Refused while jobs hold credits.
     """
     if state.reservations:
         raise Refused("Jobs hold credits of this account; erase them first.")
-    if not state.grants_made:
+    if _begins_anew(state):
         return []
     over = expire(state, now)
     forfeited = [
@@ -57,3 +57,10 @@ def erase_account(state: CreditState, now: int) -> list[Event]:
         if grant.left and not grant.is_over(now)
     ]
     return [*over, *forfeited, Erased(state.user_id)]
+
+
+def _begins_anew(state: CreditState) -> bool:
+    """Whether it is as ``Erased`` leaves it, or nobody's yet."""
+    past = sum(state.lapsed.values())
+    totals = (state.grants_made, state.captured, state.granted, state.expired, state.revoked)
+    return totals == (0, 0, past, past, state.debt)

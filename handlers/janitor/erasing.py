@@ -169,11 +169,11 @@ class Erasing:
         catalogue = noted(projection, self.reading)
         numbers = {g.number for g in catalogue.generations if g.state != DROPPING}
         for number in sorted(numbers, key=lambda n: n == catalogue.live.number):
-            catch_up(projection, stream, self.reading, number=number)
             if parked := self.parked.find(projection.name, number, stream):
                 self.parked.release(parked)
             if projection.has_lines:
                 self._drop_lines(projection, number, stream)
+            catch_up(projection, stream, self.reading, number=number)
 
     def _drop_lines(self, projection: Projection[Any], number: int, stream: str) -> None:
         commits = self.context.store.newest_first(stream)
