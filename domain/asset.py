@@ -122,7 +122,7 @@ ABSENT, UPLOADING, UPLOADED, READY, REJECTED, ABORTED = (
 class AssetState(Struct):
     """status is one of the constants above. name, tags, expires: as in the events.
 
-    deleted_until: epoch ms, 0 unless it is deleted. purged: its bytes are gone. erased: its user is.
+    deleted_until: epoch ms, 0 unless deleted. purged: its bytes are gone. erased: its user is.
     """
 
     status: str = ABSENT

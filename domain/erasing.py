@@ -34,7 +34,7 @@ def erase_asset(state: AssetState, user_id: str) -> list[Event]:
 
 
 def erase_purchase(state: PurchaseState, user_id: str) -> list[Event]:
-    """What the payment provider tells of it later still counts. Raises NotFound, as ``erase_job``."""
+    """What the payment provider tells later still counts. Raises NotFound, as ``erase_job``."""
     if state.opened is None or state.opened.user_id != user_id:
         raise NotFound("No such purchase.")
     return [Erased(user_id)]

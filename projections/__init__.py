@@ -21,9 +21,14 @@ from projections.usage import USAGE_VIEW
 ALL: dict[str, Projection[Any]] = {
     p.name: p
     for p in (
-        JOBS_VIEW, CREDITS_VIEW, LIBRARY_VIEW, PURCHASES_VIEW, RESULTS_VIEW, USAGE_VIEW,
+        JOBS_VIEW,
+        CREDITS_VIEW,
+        LIBRARY_VIEW,
+        PURCHASES_VIEW,
+        RESULTS_VIEW,
+        USAGE_VIEW,
         ERASURES_VIEW,
-    )  # fmt: skip
+    )
 }
 
 __all__ = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import projections
@@ -21,7 +23,7 @@ from projections import CREDITS_VIEW, JOBS_VIEW, LIBRARY_VIEW, RESULTS_VIEW, USA
 from projections.catch_up import anew, catch_up
 from projections.checking import Check, lines_of
 from projections.folding import fold, piece
-from projections.projection import ERASED_BODY
+from projections.projection import ERASED_BODY, Projection
 from projections.query import at_least, latest, own
 from projections.sweeping import Target
 from tests.world import World
@@ -62,10 +64,11 @@ def test_an_open_job_is_cancelled_and_what_is_left_is_forfeited(world: World) ->
 
 
 def test_only_blank_heads_are_left_and_the_statement_begins_anew(world: World) -> None:
-    for view, stream in ((JOBS_VIEW, "job-done"), (LIBRARY_VIEW, "asset-a")):
-        catch_up(view, stream, world.reading)
+    catch_up(JOBS_VIEW, "job-done", world.reading)
+    catch_up(LIBRARY_VIEW, "asset-a", world.reading)
     erased(world)
-    for view in (JOBS_VIEW, USAGE_VIEW, RESULTS_VIEW):
+    of_jobs: tuple[Projection[Any], ...] = (JOBS_VIEW, USAGE_VIEW, RESULTS_VIEW)
+    for view in of_jobs:
         for job in ("job-done", "job-open"):
             catch_up(view, job, world.reading)
             head = world.rows.head(view.generation(1), job)

@@ -11,10 +11,10 @@ import pytest
 import structlog
 
 from commands import AbortUpload, CancelSeparation, InitializeUpload
-from handlers.operating.strays import Comparing
-from handlers.operating.tidying import media_bucket
 from handlers.janitor.__main__ import build_tidying
 from handlers.janitor.tidying import DAY_MS
+from handlers.operating.strays import Comparing
+from handlers.operating.tidying import media_bucket
 from infra.bootstrap import Application
 from infra.objects import original_key
 from tests.handlers.cli.operators import WHY, Done, splitsound

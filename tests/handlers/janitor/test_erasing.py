@@ -37,7 +37,7 @@ from projections.catch_up import Reading, catch_up
 from projections.checking import Check
 from projections.doorbell import envelope, ring
 from projections.folding import fold, piece
-from projections.generations import begin, first
+from projections.generations import begin
 from projections.leveling import noted
 from projections.projection import ERASED_BODY
 from projections.rebuild import update
@@ -165,7 +165,7 @@ class Life:
         world = self.world
         update(
             world.reading, projection,
-            lambda c: begin(c or first(projection.version), projection.version, "me", 0, 1),
+            lambda c: begin(c, projection.version, "me", 0, 1),
         )  # fmt: skip
 
     def level(self) -> None:
@@ -232,7 +232,9 @@ def test_a_person_is_forgotten_and_another_one_is_not() -> None:
     life.world.clock.time += SETTLE
     assert janitor.once() == 1
     assert janitor.once() == 0
-    (last,) = [e for c in life.world.store.newest_first("user-u") for e in USER.decode(c.events)][:1]
+    (last,) = [e for c in life.world.store.newest_first("user-u") for e in USER.decode(c.events)][
+        :1
+    ]
     assert (type(last).__name__, last.removed) == ("UserErasureFinished", 3)  # type: ignore[attr-defined]
     life.check()
 

@@ -19,9 +19,9 @@ from commands import (
 from domain.commit import Meta
 from domain.errors import Refused, Unavailable
 from domain.job import JOB, JobState
-from handlers.operating.tidying import Tidied, media_bucket, tidy
 from handlers.janitor.__main__ import build_tidying
 from handlers.janitor.tidying import Tidying
+from handlers.operating.tidying import Tidied, media_bucket, tidy
 from infra.bootstrap import Application
 from infra.event_store.importer import Importer
 from infra.media_bucket import Lying, MediaBucket
