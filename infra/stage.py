@@ -18,6 +18,8 @@ QUEUES = {
     "projections_dlq": "projections-dlq",
     "webhooks_queue": "webhooks",
     "webhooks_dlq": "webhooks-dlq",
+    "janitor_queue": "janitor",
+    "janitor_dlq": "janitor-dlq",
 }
 """Settings that name queues, each with the last part of its queue's name."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from handlers.sweeper.__main__ import build, build_healing, build_tidying
+from handlers.sweeper.__main__ import build, build_healing
 from handlers.sweeper.work_metric import publish
 from infra.bootstrap import Application
 from infra.logs import configure
@@ -14,8 +14,7 @@ _settings = from_environment()
 _log = configure("sweeper", _settings.log_level)
 _application = Application(_settings, "sweeper")
 _sweeper, _healing = build(_application, _log), build_healing(_application, _log)
-_tidying = build_tidying(_application, _log)
-# What others wait for first. The two of the night come last: they may take all the time there is.
+# What others wait for first. The night comes last: it may take all the time there is.
 _ROUND = (
     lambda: publish(_application),
     _healing.pulse,
@@ -23,9 +22,7 @@ _ROUND = (
     _healing.answer_dead,
     _healing.resumed,
     _healing.flipped,
-    _tidying.once,
     _healing.nightly,
-    _tidying.nightly,
 )
 
 
