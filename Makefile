@@ -62,6 +62,20 @@ clean-data: stopped ## remove the local stack's users, songs and keys for good
 	  echo "$(DATA) is not a data directory of SplitSound; it stays." >&2; exit 1; fi
 	rm -rf '$(DATA)'
 
+# What `sam build` asks for: the layer of dependencies, and our own packages for each function.
+# For Lambda's platform, whatever this machine's is.
+LAMBDA := --platform manylinux2014_x86_64 --python-version 3.13 --only-binary=:all:
+CODE := domain commands projections handlers infra
+
+build-Dependencies:
+	$(PYTHON) $(PIP) $(LAMBDA) --target '$(ARTIFACTS_DIR)/python' \
+	  --constraint constraints.txt --requirement infra/functions/requirements.txt
+
+build-%Function:
+	mkdir -p '$(ARTIFACTS_DIR)'
+	tar -c --exclude=__pycache__ --exclude=infra/local --exclude=handlers/bench $(CODE) \
+	  | tar -x -C '$(ARTIFACTS_DIR)'
+
 stopped:
 	@if [ -e '$(DATA)/lock' ] && ! flock --nonblock '$(DATA)/lock' true; then \
 	  echo "The stack is running on $(DATA): make down first." >&2; exit 1; fi
