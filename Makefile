@@ -47,7 +47,8 @@ lint: $(APP) $(VALIDATOR) ## ruff, mypy --strict, cfn-lint, sam validate
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy --strict $(PACKAGES)
-	.venv/bin/cfn-lint template.yaml
+	.venv/bin/cfn-lint template.yaml infra/stacks/*.yaml
+	.venv/bin/hadolint infra/images/Dockerfile
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 \
 	  .venv-sam/bin/sam validate --lint --template template.yaml
 

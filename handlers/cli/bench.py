@@ -15,7 +15,10 @@ from handlers.bench import Figure
 from handlers.cli.tables import Table
 from handlers.cli.terminal import console
 
-TOPICS = ("domain", "imports", "ledger", "projections", "units", "latency", "memory", "separation")
+TOPICS = (
+    "domain", "imports", "ledger", "projections", "units", "latency", "memory", "separation",
+    "scaling",
+)  # fmt: skip
 
 
 @click.command("bench")
@@ -28,19 +31,27 @@ TOPICS = ("domain", "imports", "ledger", "projections", "units", "latency", "mem
     "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("bench.json"),
     help="Where the figures go as JSON.",
 )  # fmt: skip
+@click.option(
+    "--chart", type=click.Path(dir_okay=False, path_type=Path),
+    help="Where `scaling` draws a day of 10,000 songs, as SVG.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def command(topics: tuple[str, ...], minutes: str, song: float, out: Path, as_json: bool) -> None:
+def command(
+    topics: tuple[str, ...], minutes: str, song: float, out: Path, chart: Path | None, as_json: bool
+) -> None:
     """Measure TOPICS (all of them unless named) and compare with goals and peers.
 
     `memory` works through an hour of music and `separation` twice through ten minutes with a large
     network; both take a quarter of an hour on two cores. `ledger`, `projections`, `units`,
-    `latency` and `separation` start a local stack of their own.
+    `latency` and `separation` start a local stack of their own. `scaling` simulates days.
     """
     measured: dict[str, list[Figure]] = {}
     for topic in topics or TOPICS:
         if not as_json:
             click.echo(f"measuring {topic} ...", err=True)
         measured[topic] = _measure(topic, tuple(int(m) for m in minutes.split(",")), song)
+    if chart:
+        _draw(chart)
     report = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
@@ -67,6 +78,10 @@ def _measure(topic: str, minutes: tuple[int, ...], song: float) -> list[Figure]:
         from handlers.bench import memory
 
         return memory.figures(minutes)
+    if topic == "scaling":
+        from handlers.bench import scaling
+
+        return scaling.figures()
     if topic == "separation":
         from handlers.bench import separation
 
@@ -81,6 +96,14 @@ def _measure(topic: str, minutes: tuple[int, ...], song: float) -> list[Figure]:
         # The lag first: a heap full of histories would slow down whoever commits.
         return _on_a_stack(topic) + projections.figures()
     return _on_a_stack(topic)
+
+
+def _draw(chart: Path) -> None:
+    from handlers.bench import scaling, scaling_chart
+
+    traffic = scaling.Traffic(10_000)
+    outcome = scaling.simulate(scaling.policy(), traffic)
+    scaling_chart.draw(outcome, "A day of 10,000 songs on GPU workers that start from zero", chart)
 
 
 def _whole_job(minutes: float) -> list[Figure]:
