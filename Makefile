@@ -20,7 +20,7 @@ PIP := -m pip --disable-pip-version-check --no-input install --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo up down test test-long lint clean clean-data stopped python
+.PHONY: help install demo up down test test-long lint deploy destroy clean clean-data stopped python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ lint: $(APP) $(VALIDATOR) ## ruff, mypy --strict, cfn-lint, sam validate
 	.venv/bin/hadolint infra/images/Dockerfile
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 \
 	  .venv-sam/bin/sam validate --lint --template template.yaml
+
+deploy: install $(VALIDATOR) ## to AWS: make deploy STAGE=prod DOMAIN=example.com CERTIFICATE=arn:...
+	@exec infra/stacks/deploy.sh
+
+destroy: $(VALIDATOR) ## take a stage down, but not what people own: make destroy STAGE=dev
+	@exec infra/stacks/destroy.sh
 
 clean: stopped ## remove environments and caches, never your data
 	rm -rf .venv .venv-emulator .venv-sam *.egg-info

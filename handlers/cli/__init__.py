@@ -31,6 +31,7 @@ _COMMANDS = {
     "payments": "Compare Stripe's list of payments with the ledger, and repair.",
     "media": "What lies in storage and nothing names; what is named and lost.",
     "models": "List the models that are offered here; add checkpoints, check them all.",
+    "smoke": "Try a deployed stage from outside: its health, and a song of three seconds.",
     "cost": "What a month would cost on AWS, line by line.",
     "doctor": "Check this machine and the running stack, and say what to do.",
     "bench": "Measure speed and memory; print a table, write JSON.",
