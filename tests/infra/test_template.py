@@ -60,8 +60,8 @@ def test_the_local_stack_knows_every_declared_type_and_every_resource_has_an_out
     assert len(template.outputs) == len(Resources.__struct_fields__)
     on_aws = load()
     assert {each.type for each in on_aws.in_order()} - KINDS.keys() == {
-        "AWS::Events::Archive", "AWS::KMS::Alias", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::Serverless::Function",
-        "AWS::Serverless::LayerVersion",
+        "AWS::Events::Archive", "AWS::KMS::Alias", "AWS::KMS::Key", "AWS::Logs::LogGroup",
+        "AWS::Serverless::Function", "AWS::Serverless::LayerVersion",
     }  # fmt: skip
     assert on_aws.outputs.keys() - template.outputs.keys() == {
         "DigestKey", "KeysKey", "KeysTable",
