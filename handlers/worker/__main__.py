@@ -18,6 +18,7 @@ from domain.errors import Invalid
 from handlers.worker.consuming import Consumer, Handler, Patience
 from handlers.worker.metrics import Metrics
 from handlers.worker.probe import Probe
+from handlers.worker.protection import Protection
 from handlers.worker.pulsing import Pulsing
 from handlers.worker.separation import Separation
 from handlers.worker.spot import Spot
@@ -68,6 +69,9 @@ class Worker:
             if settings.metadata_url:
                 spot = Spot(settings.metadata_url, self._consumer.drain, self._log)
                 self._run_beside(spot.watch())
+            if agent := os.environ.get("ECS_AGENT_URI"):
+                protection = Protection(agent, lambda: bool(self._consumer.busy), self._log)
+                self._run_beside(protection.watch())
             self._log.info("started", worker=self.name, lanes=self._lanes)
             try:
                 await self._consumer.run()

@@ -90,6 +90,11 @@ MATRIX: list[tuple[str, str, dict[str, str], set[str]]] = [
     ("sqs:GetQueueAttributes", QUEUE + "separation", {},
      {"ApiRole", "WorkerRole", "SmallRole", "SweeperRole"}),
     ("sqs:PurgeQueue", QUEUE + "separation", {}, set()),
+    # tasks
+    ("ecs:UpdateTaskProtection",
+     f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/splitsound-{STAGE}/abc", {},
+     {"WorkerRole", "SmallRole"}),
+    ("ecs:StopTask", f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/splitsound-{STAGE}/abc", {}, set()),
     # each other
     ("sts:AssumeRole", SIGNER, {}, {"ApiRole", "SmallRole"}),
     ("sts:AssumeRole", SIGNER.replace("signer", "janitor"), {}, set()),
