@@ -12,6 +12,7 @@ import sys
 import uvicorn
 
 from handlers.api import create_app, log
+from handlers.api.serving import Server
 from infra.bootstrap import Application
 from infra.logs import configure
 from infra.settings import from_environment
@@ -38,7 +39,7 @@ def serve(host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     log.info("starting", host=host, port=port)
-    uvicorn.Server(config).run()
+    Server(config).run()
     log.info("stopped")
 
 

@@ -17,6 +17,8 @@ from handlers.api.capabilities import capabilities
 from handlers.api.checkout import check_out
 from handlers.api.credits import CREDITS
 from handlers.api.edge import Edge
+from handlers.api.events.hub import Hub
+from handlers.api.events.routes import FEEDS
 from handlers.api.health import healthz, readyz
 from handlers.api.jobs import JOBS, QUOTES
 from handlers.api.keys.routes import KEYS
@@ -46,15 +48,20 @@ def create_app(application: Application) -> Litestar:
     """
     _ = application.packs
     service = Service(application)
+    listeners = Hub(service)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with service.lifespan():
             yield
+            listeners.end()
 
     app = Litestar(
         route_handlers=[healthz, readyz, metrics, key_set, _version_one(application)],
-        dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
+        dependencies={
+            "service": Provide(lambda: service, sync_to_thread=False),
+            "listeners": Provide(lambda: listeners, sync_to_thread=False),
+        },
         request_class=ApiRequest,
         exception_handlers={Exception: on_error},
         cors_config=_cors(application.settings.allowed_origins),
@@ -62,7 +69,7 @@ def create_app(application: Application) -> Litestar:
         request_max_body_size=BODY_BYTES,
         lifespan=[lifespan],
         logging_config=None,
-        state=State({"service": service}),
+        state=State({"service": service, "listeners": listeners}),
     )
     require_scopes(app)
     # Middleware of Litestar's does not see requests that no route takes.
@@ -78,6 +85,7 @@ def _version_one(application: Application) -> Router:
             LIBRARY,
             QUOTES,
             JOBS,
+            FEEDS,
             CREDITS,
             usage,
             check_out,
@@ -103,6 +111,7 @@ def _cors(origins: str) -> CORSConfig:
             "Content-Type",
             "Idempotency-Key",
             "If-None-Match",
+            "Last-Event-ID",
             "X-Request-Id",
         ],
         expose_headers=EXPOSED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from handlers.api import log
 from handlers.api.problems import MEDIA_TYPE, last_resort, log_failure
 
+_CONNECTION = "connection"
 _GIVEN = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,100}")
 
 
@@ -30,6 +32,7 @@ class Edge:
         """Serve one request."""
         request_id = _request_id(scope) or self._new_id()
         scope["state"]["request_id"] = request_id
+        scope["state"][_CONNECTION] = getattr(getattr(send, "__self__", None), "transport", None)
         begun = time.perf_counter()
         status = 0
 
@@ -57,6 +60,17 @@ class Edge:
             await _answer(answering, 500, last_resort(scope))
         finally:
             _log(scope, status, request_id, begun)
+
+
+def cut_off(scope: Scope) -> None:
+    """Drop the connection of a client that does not read, with what waits for it.
+
+    ASGI has no word for that: an answer that is left unfinished is still flushed, if it takes for
+    ever. So this goes by uvicorn's own connection; behind another server nothing happens.
+    """
+    connection = scope["state"].get(_CONNECTION)
+    if isinstance(connection, asyncio.WriteTransport):
+        connection.abort()
 
 
 def _request_id(scope: Scope) -> str | None:

@@ -30,10 +30,13 @@ from handlers.api.problems import (
     Problem,
     RefusedProblem,
     TooLargeProblem,
+    TooManyProblem,
     UnavailableProblem,
 )
 
 SCHEME, API_KEY = "bearer", "apiKey"
+EVENTS = "events"
+"""Of a route's ``opt``: its server-sent events, each by its name with what its data is."""
 LOCATION = ResponseHeader(
     name="Location", documentation_only=True, description="Path of what was created."
 )
@@ -45,6 +48,7 @@ _VARIANTS: dict[int, type[Problem]] = {
     403: ForbiddenProblem,
     409: RefusedProblem,
     413: TooLargeProblem,
+    429: TooManyProblem,
     503: UnavailableProblem,
 }
 _MEANING = {
@@ -58,6 +62,7 @@ _MEANING = {
     413: "The body, or the file that it announces, is too large.",
     415: "The body is not sent as application/json.",
     422: "The request breaks a rule; `errors` names the places.",
+    429: "More than one user may have at once; come back after `Retry-After`.",
     500: "Something broke on our side.",
     503: "A service that we need did not answer, there is no room left to store anything, or "
     "nothing is sold here; see `code` and `retryable`.",
@@ -129,8 +134,11 @@ def _corrected(told: dict[str, Any], app: Litestar) -> dict[str, Any]:
     fixed["components"]["schemas"] = _schemas(handlers.values())
     for operations in fixed["paths"].values():
         for operation in operations.values():
-            _secure(operation, handlers[operation["operationId"]])
+            handler = handlers[operation["operationId"]]
+            _secure(operation, handler)
             _correct_operation(operation)
+            if events := handler.opt.get(EVENTS):
+                _declare_events(operation["responses"]["200"]["content"], events)
     return fixed
 
 
@@ -161,6 +169,7 @@ def _schemas(handlers: Iterable[HTTPRouteHandler]) -> dict[str, Any]:
     for handler in handlers:
         answer = handler.parsed_return_field
         bodies += [each.annotation for each in answer.inner_types or (answer,)]
+        bodies += handler.opt.get(EVENTS, {}).values()
         if handler.parsed_data_field:
             bodies.append(handler.parsed_data_field.annotation)
     template = "#/components/schemas/{name}"
@@ -168,6 +177,28 @@ def _schemas(handlers: Iterable[HTTPRouteHandler]) -> dict[str, Any]:
     for schema in schemas.values():
         schema["description"] = cleandoc(schema["description"])
     return schemas
+
+
+def _declare_events(content: dict[str, Any], events: dict[str, type]) -> None:
+    """OpenAPI 3.1 knows streams as strings only; ``x-itemSchema`` is what 3.2 calls itemSchema."""
+    text = {"type": "string"}
+    each = [
+        {
+            "type": "object",
+            "required": ["event", "data"],
+            "properties": {
+                "event": {"const": name},
+                "id": text,
+                "data": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": {"$ref": f"#/components/schemas/{body.__name__}"},
+                },
+            },
+        }
+        for name, body in events.items()
+    ]
+    content["text/event-stream"] = {"schema": text, "x-itemSchema": {"oneOf": each}}
 
 
 _ETAG = {"schema": {"type": "string"}, "required": True}
@@ -201,7 +232,7 @@ def _correct_operation(operation: dict[str, Any]) -> None:
             headers["WWW-Authenticate"] = {"schema": {"type": "string"}, "required": True}
         if status == "403":
             headers["WWW-Authenticate"] = {"schema": {"type": "string"}}
-        if status in ("409", "503"):
+        if status in ("409", "429", "503"):
             headers["Retry-After"] = {"schema": {"type": "integer"}}
 
 

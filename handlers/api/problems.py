@@ -130,6 +130,13 @@ class TooLargeProblem(Problem, frozen=True, kw_only=True, omit_defaults=True):
     limit: int | None = None
 
 
+class TooManyProblem(Problem, frozen=True, kw_only=True, omit_defaults=True):
+    """too_many_streams. limit: how many one may have; retry_after: seconds."""
+
+    limit: int | None = None
+    retry_after: int | None = None
+
+
 class UnavailableProblem(Problem, frozen=True, kw_only=True, omit_defaults=True):
     """action, resource: access_denied_by_aws only; what the operator has to allow, and where.
 

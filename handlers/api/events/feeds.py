@@ -85,10 +85,11 @@ class JobFeed:
         shown = self.shown
         if shown.version > self._had:
             self._had = shown.version
+            self._told = shown.then
             yield frames.event("job", shown.job, str(shown.version))
-        elif not shown.ended:
+        if not shown.ended and shown.now != self._told:
+            self._told = shown.now
             yield frames.event("progress", msgspec.json.encode(shown.now))
-        self._told = shown.now
         self._pace.passed()
         if shown.ended:
             self.over = True
@@ -206,7 +207,7 @@ class UserFeed:
         if shown.ended:
             self._told.pop(shown.stream, None)
         else:
-            self._told[shown.stream] = shown.now
+            self._told[shown.stream] = shown.then
         return frames.event("job", shown.change, self._cursor())
 
     def _cursor(self) -> str:

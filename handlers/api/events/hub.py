@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import islice
+from typing import Protocol
 
 from domain.errors import SplitSoundError
 from handlers.api import log
@@ -30,6 +31,13 @@ _OWED_AT_ONCE = 100
 _USERS_AT_ONCE = 25
 
 
+class Ending(Protocol):
+    """An answer that is under way."""
+
+    def end(self) -> None:
+        """Soon; the server stops."""
+
+
 class Hub:
     """Who listens to what. looks: how often the rows were read, for tests and metrics."""
 
@@ -37,7 +45,7 @@ class Hub:
         settings = service.application.settings
         self.service = service
         self.slots = Slots(settings.sse_per_user)
-        self.closing = False
+        self.streams: set[Ending] = set()
         self.looks = 0
         self.shown: dict[str, Shown] = {}
         self._poll = settings.sse_poll_seconds
@@ -103,9 +111,8 @@ class Hub:
 
     def end(self) -> None:
         """The server stops: every stream ends, so that it need not wait for them."""
-        self.closing = True
-        for feed in self._feeds():
-            feed.changed.set()
+        for stream in list(self.streams):
+            stream.end()
 
     def committed(self, stream: str, version: int, actor: str) -> None:
         """This process has committed to the stream on behalf of ``actor``."""
@@ -189,8 +196,10 @@ class Hub:
         for each in await asyncio.gather(*parts):
             found |= each
         for jobs in [j for j in self._users.values() if _walk_is_due(j)]:
+            # Anew from the top unless this page is read: a cursor ends with its generation.
+            start, jobs.cursor = jobs.cursor, None
             page, jobs.cursor = await self.service.run(
-                looking.page_of, self.service, jobs.user_id, jobs.cursor, looking.PAGE
+                looking.page_of, self.service, jobs.user_id, start, looking.PAGE
             )
             jobs.walked = time.monotonic()
             found.setdefault(jobs.user_id, []).extend(page)
@@ -202,6 +211,7 @@ class Hub:
             if before and before.version > shown.version:
                 continue
             self.shown[stream] = shown
+            self.service.acknowledged.note(stream, shown.version)
             if jobs := self._users.get(shown.user_id):
                 jobs.saw(Seen(stream, shown.version, not shown.ended))
             for feed in self._jobs.get(stream, ()):
@@ -216,12 +226,6 @@ class Hub:
         kept = {*self._jobs, *(s for jobs in self._users.values() for s in jobs.kept())}
         for stream in self.shown.keys() - kept:
             del self.shown[stream]
-
-    def _feeds(self) -> Iterable[Feed]:
-        for each in self._jobs.values():
-            yield from each
-        for jobs in self._users.values():
-            yield from jobs.feeds
 
 
 def _walk_is_due(jobs: UserJobs) -> bool:

@@ -12,16 +12,19 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.errors import Unavailable
 from domain.job import OPEN, RUNNING
+from handlers.api import log
 from handlers.api.events.bodies import JobChange, JobProgress
-from handlers.api.job_renderings import Live, render, told
+from handlers.api.job_renderings import Live, render, reported, told
 from handlers.api.renderings import moment_or_none
 from handlers.api.service import Service
 from projections import JOBS_VIEW
 from projections.jobs import JobView
 from projections.ports import Row
 from projections.progress import current_stage, overall
-from projections.query import Versioned, live, several
+from projections.query import Versioned, several
+from projections.query import live as live_generation
 
 NEWEST = 10
 """Jobs at the top of a user's list that each look reads; more only where all are new."""
@@ -32,7 +35,8 @@ MOST = 2_000
 
 class Shown(Struct, frozen=True):
     """A job as listeners are told of it. job, change: the JSON of ``job`` events, on the job's own
-    stream and on its user's.
+    stream and on its user's. then: what of it changes without a version, as they say it; now: as
+    it stands.
     """
 
     stream: str
@@ -41,6 +45,7 @@ class Shown(Struct, frozen=True):
     status: str
     job: bytes
     change: bytes
+    then: JobProgress
     now: JobProgress
 
     @property
@@ -66,9 +71,20 @@ def look(
     reports = service.application.operations.progresses(running) if running else {}
     found = {}
     for stream, view in views.items():
-        current = told(service, view.view, reports.get(view.view.job_id))
-        found[stream] = show(service, view, current, shown.get(stream))
+        try:
+            live = told(service, view.view, reports.get(view.view.job_id))
+            found[stream] = show(service, view, live, shown.get(stream))
+        except Unavailable:
+            raise
+        except Exception as error:
+            # The others' listeners need not wait until this one is repaired.
+            log.error("job not shown to its listeners", stream=stream, exc_info=error)
     return found
+
+
+def current(service: Service, found: Versioned[JobView]) -> Shown:
+    """The job as it stands, rendered now."""
+    return show(service, found, reported(service, found.view))
 
 
 def show(
@@ -90,6 +106,7 @@ def show(
         status=job.status,
         job=msgspec.json.encode(job),
         change=msgspec.json.encode(JobChange(job.job_id, job.version, job.status, job)),
+        then=now,
         now=now,
     )
 
@@ -138,7 +155,7 @@ def page_of(
 ) -> tuple[list[Seen], str | None]:
     """A page of the user's list, newest first, and where the next one begins."""
     reading = service.application.reading
-    page = reading.rows.owned(live(JOBS_VIEW, reading), user_id, limit, cursor)
+    page = reading.rows.owned(live_generation(JOBS_VIEW, reading), user_id, limit, cursor)
     return [_seen(row) for row in page.rows], page.cursor
 
 

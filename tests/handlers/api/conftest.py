@@ -15,6 +15,7 @@ import uvicorn
 
 from domain.errors import AccessDenied
 from handlers.api import create_app
+from handlers.api.serving import Server
 from infra.bootstrap import Application
 from infra.local.emulator import Emulator
 from infra.local.provision import provision
@@ -48,7 +49,7 @@ def serving(application: Application, port: int = 0) -> Iterator[Served]:
     config = uvicorn.Config(
         create_app(application), port=port, lifespan="on", access_log=False, log_config=None
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
     note_projector(application)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
