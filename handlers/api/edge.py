@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import struct
 import time
 from collections.abc import Callable
 
@@ -15,6 +17,8 @@ from handlers.api import log
 from handlers.api.problems import MEDIA_TYPE, last_resort, log_failure
 
 _CONNECTION = "connection"
+# Nor does the kernel keep what it did not send: on, for no seconds.
+_AT_ONCE = struct.pack("ii", 1, 0)
 _GIVEN = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,100}")
 
 
@@ -70,6 +74,8 @@ def cut_off(scope: Scope) -> None:
     """
     connection = scope["state"].get(_CONNECTION)
     if isinstance(connection, asyncio.WriteTransport):
+        own = connection.get_extra_info("socket")
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         connection.abort()
 
 

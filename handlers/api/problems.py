@@ -10,6 +10,7 @@ import msgspec
 from litestar import Response
 from litestar.connection import Request
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.handlers import BaseRouteHandler
 from litestar.types import Scope
 from msgspec import Struct
 
@@ -166,6 +167,8 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[byte
     """The problem document of any exception; what we did not foresee is logged, not shown."""
     application = request.app.state.service.application
     found = storage.named(error, application.settings)
+    if isinstance(found, ValidationException):
+        found = _as_invalid(found, request.route_handler)
     if isinstance(found, NotEnoughCredits):
         found = _with_where_to_buy(found, application.packs)
     facts = _facts(found)
@@ -214,8 +217,6 @@ def _document(scope: Scope, facts: _Facts) -> bytes:
 
 
 def _facts(error: Exception) -> _Facts:
-    if isinstance(error, ValidationException):
-        error = _as_invalid(error)
     if isinstance(error, SplitSoundError):
         return _of_ours(error)
     if isinstance(error, HTTPException) and error.detail == _HUNG_UP:
@@ -265,23 +266,29 @@ def _sentence(error: HTTPException) -> str:
     return error.detail or HTTPStatus(error.status_code).phrase
 
 
-def _as_invalid(error: ValidationException) -> Invalid:
+def _as_invalid(error: ValidationException, route: BaseRouteHandler) -> Invalid:
     """Litestar's list of what is wrong with parameters, headers and a missing body."""
     told = error.extra if isinstance(error.extra, list) else []
-    errors = [_field_error(e) for e in told if isinstance(e, dict)]
+    errors = [_field_error(e, route) for e in told if isinstance(e, dict)]
     if any(e.pointer == "#" for e in errors):
         return Invalid("This route needs a JSON body.", errors=errors)
     return Invalid("A parameter of the request is not valid.", errors=errors)
 
 
-def _field_error(told: dict[str, Any]) -> FieldError:
+def _field_error(told: dict[str, Any], route: BaseRouteHandler) -> FieldError:
     key, source = str(told.get("key", "")), told.get("source")
     detail = str(told.get("message", "Not valid."))[:300]
     if key == "data":
         return FieldError("This route needs a JSON body.", pointer="#")
     if source == "header":
-        return FieldError(detail, header=key.replace("_", "-").title())
+        return FieldError(detail, header=_sent_as(route, key))
     return FieldError(detail, parameter=key)
+
+
+def _sent_as(route: BaseRouteHandler, key: str) -> str:
+    """The name of a header, of which Litestar names the route handler's parameter."""
+    parameter = route.parsed_fn_signature.parameters.get(key)
+    return getattr(parameter and parameter.kwarg_definition, "name", None) or key
 
 
 def log_failure(scope: Scope, error: Exception) -> None:

@@ -15,6 +15,7 @@ import uvicorn
 
 from domain.errors import AccessDenied
 from handlers.api import create_app
+from handlers.api.events.hub import Hub
 from handlers.api.serving import Server
 from infra.bootstrap import Application
 from infra.local.emulator import Emulator
@@ -22,6 +23,7 @@ from infra.local.provision import provision
 from infra.operations import Pulse
 from infra.operations.pulses import PROJECTOR
 from infra.settings import Settings
+from tests.handlers.api.listening import QUICK, Moved
 from tests.handlers.api.people import Person, Worker, client
 from tests.handlers.api.till import Till, standing_in
 
@@ -30,10 +32,11 @@ ADMIN = "admin@example.org"
 
 
 class Served(msgspec.Struct, frozen=True):
-    """A running API and the application behind it."""
+    """A running API, the application behind it, and who listens to its events."""
 
     url: str
     application: Application
+    listeners: Hub
 
 
 def note_projector(application: Application) -> None:
@@ -46,9 +49,8 @@ def note_projector(application: Application) -> None:
 @contextmanager
 def serving(application: Application, port: int = 0) -> Iterator[Served]:
     """Serve it on a free port, or that one, until the block ends."""
-    config = uvicorn.Config(
-        create_app(application), port=port, lifespan="on", access_log=False, log_config=None
-    )
+    app = create_app(application)
+    config = uvicorn.Config(app, port=port, lifespan="on", access_log=False, log_config=None)
     server = Server(config)
     note_projector(application)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -60,7 +62,7 @@ def serving(application: Application, port: int = 0) -> Iterator[Served]:
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield Served(f"http://127.0.0.1:{port}", application)
+        yield Served(f"http://127.0.0.1:{port}", application, app.state.listeners)
     finally:
         server.should_exit = True
         thread.join(20)
@@ -98,6 +100,19 @@ def served(settings: Settings) -> Iterator[Served]:
     """The API, one for all tests here; each test signs up users of its own."""
     with serving(Application(settings)) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def quick(settings: Settings) -> Iterator[Served]:
+    """Another process of the API, which looks more often for those who listen."""
+    with serving(Application(msgspec.structs.replace(settings, **QUICK))) as running:
+        yield running
+
+
+@pytest.fixture
+def moved(person: Person) -> Moved:
+    """A job of the person's."""
+    return Moved(person)
 
 
 @pytest.fixture

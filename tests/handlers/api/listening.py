@@ -5,13 +5,17 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from commands import RecordStage, StartSeparation
+from commands.dispatch import Command
+from infra.operations import Progress
 from projections import JOBS_VIEW
 from projections.catch_up import catch_up
 from tests.handlers.api.people import Person
@@ -107,3 +111,52 @@ def events_of(job: dict[str, Any]) -> str:
 def project(person: Person, job: dict[str, Any]) -> None:
     """What the projector would do by now."""
     catch_up(JOBS_VIEW, job["stream"], person.worker.application.reading)
+
+
+QUICK = {"sse_poll_seconds": 0.1, "sse_ping_seconds": 0.3, "sse_per_user": 3}
+"""Settings of a process that looks often."""
+
+
+class Moved:
+    """A job that a worker brings on, with rows that follow at once."""
+
+    def __init__(self, person: Person, **wish: Any) -> None:
+        self.person, self.job = person, person.job(**wish)
+        self.path = events_of(self.job)
+
+    def run(self, *commands: Command) -> None:
+        """Execute as the worker."""
+        for command in commands:
+            self.person.worker.run(command)
+        project(self.person, self.job)
+
+    def start(self) -> None:
+        """A worker claims it."""
+        self.run(StartSeparation(self.job["job_id"], "test"))
+
+    def stage(self, name: str) -> None:
+        """A stage ends."""
+        self.run(RecordStage(self.job["job_id"], 1, name, 1500))
+
+    def report(self, stage: str, done: float) -> None:
+        """The worker says how far it is."""
+        progress = Progress(1, "test", stage, done, 1)
+        self.person.worker.application.operations.report(self.job["job_id"], progress)
+
+    def finish(self) -> None:
+        """It completes."""
+        self.person.worker.finish(self.job, self.person.user_id)
+        project(self.person, self.job)
+
+    def get(self) -> dict[str, Any]:
+        """What polling tells."""
+        found: dict[str, Any] = self.person.http.get(f"/v1/jobs/{self.job['job_id']}").json()
+        return found
+
+
+def settle(done: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait until it is so."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
