@@ -98,7 +98,7 @@ async def follow_jobs(
     listeners: Listeners,
     resumed_from: HeadCursor = None,
     last_event_id: QueryCursor = None,
-) -> EventStream:
+) -> Response[str]:
     """At first the open jobs, or with `Last-Event-ID` those that changed since; then `ready`; from
     then on every job that is new or changes. Ids are opaque. A job may be told again: its
     version orders what is said of it. The newest 2,000 jobs are followed.

@@ -47,7 +47,7 @@ class Document:
             kind = answer.headers["content-type"].partition(";")[0]
             text = kind.startswith("text/")
             body = msgspec.json.encode(answer.text) if text else answer.content
-            self._hold(declared["content"][kind]["schema"], body)
+            self.hold(declared["content"][kind]["schema"], body)
         else:
             assert "content" not in declared
         for name, header in declared["headers"].items():
@@ -59,7 +59,7 @@ class Document:
         body = operation.get("requestBody")
         if request.content:
             assert body is not None
-            self._hold(body["content"]["application/json"]["schema"], request.content)
+            self.hold(body["content"]["application/json"]["schema"], request.content)
         else:
             assert not (body or {}).get("required", False)
         for parameter in operation.get("parameters") or ():
@@ -70,7 +70,7 @@ class Document:
                 schema = parameter["schema"]
                 if any(s.get("type") == "integer" for s in (schema, *schema.get("oneOf", ()))):
                     known = int(value)
-                self._hold(schema, msgspec.json.encode(known))
+                self.hold(schema, msgspec.json.encode(known))
 
     def _operation(self, method: str, path: str) -> dict[str, Any]:
         # A fixed path before one with a parameter.
@@ -81,6 +81,7 @@ class Document:
                 return operation
         raise AssertionError(f"{method} {path} is not in the document")
 
-    def _hold(self, schema: dict[str, Any], body: bytes) -> None:
+    def hold(self, schema: dict[str, Any], body: bytes) -> None:
+        """The JSON fits the schema, which may refer to others of the document."""
         whole = {**schema, "components": self.text["components"]}
         _DIALECT(whole, format_checker=_DIALECT.FORMAT_CHECKER).validate(msgspec.json.decode(body))

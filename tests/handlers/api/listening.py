@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from commands import RecordStage, StartSeparation
+from commands import CancelSeparation, RecordStage, StartSeparation
 from commands.dispatch import Command
 from infra.operations import Progress
 from projections import JOBS_VIEW
@@ -147,6 +147,10 @@ class Moved:
         """It completes."""
         self.person.worker.finish(self.job, self.person.user_id)
         project(self.person, self.job)
+
+    def cancel(self) -> None:
+        """Its user takes it back."""
+        self.run(CancelSeparation(self.person.user_id, self.job["job_id"]))
 
     def get(self) -> dict[str, Any]:
         """What polling tells."""

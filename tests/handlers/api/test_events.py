@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from commands import CancelSeparation, FailSeparation, RecordStage
+from commands import FailSeparation, RecordStage
 from commands.dispatch import Command
 from tests.handlers.api.conftest import Served
 from tests.handlers.api.listening import Moved, listening
@@ -53,7 +53,7 @@ def test_a_job_is_told_until_it_ends_just_as_get_tells_it(quick: Served, moved: 
         moved.stage("separate")
         assert listener.until("job").data["stages"]
 
-        moved.run(CancelSeparation(moved.person.user_id, moved.job["job_id"]))
+        moved.cancel()
         ended = listener.until("job", status="cancelled")
         assert unsigned(ended.data) == unsigned(moved.get())
         end, nothing = listener.next(), listener.next()

@@ -79,6 +79,9 @@ def test_real_bodies_fit_the_document(
     worker.run(FailSeparation(failed["job_id"], 1, "split", "ffmpeg_failed", "It broke."))
     ended = http.get(f"/v1/jobs/{failed['job_id']}", params={"min_version": 3}).json()
     assert ended["failure"]
+    assert "event: end" in http.get(f"/v1/jobs/{failed['job_id']}/events").text
+    had = {"Last-Event-ID": str(ended["version"])}
+    assert http.get(f"/v1/jobs/{failed['job_id']}/events", headers=had).status_code == 204
     again = watched.ask(song, retry_of=failed["job_id"], model=None, stems=None).json()
     assert http.post(f"/v1/jobs/{again['job_id']}/cancel").json()["status"] == "cancelled"
     assert http.delete(f"/v1/jobs/{done['job_id']}").json()["deleted_until"]
@@ -98,7 +101,8 @@ def test_real_bodies_fit_the_document(
     operators_bodies(admin, served.application, done, ended)
 
     succeeded = {name for name, status in document.seen if status < 300}
-    assert succeeded == document.operations
+    # An endless answer: test_user_events holds its events to the document.
+    assert succeeded == document.operations - {"followJobs"}
 
 
 def payment_bodies(anyone: httpx.Client, http: httpx.Client, till: Till) -> None:
