@@ -139,7 +139,7 @@ def test_errors_before_the_stream_are_problems(
         for job in ("job_0", "ast_" + moved.job["job_id"][4:], "job_" + "0" * 26):
             assert_problem(http.get(f"/v1/jobs/{job}/events"), 404, "not_found")
         for given in (b"", b"\xd9\xa1"):
-            answer = http.get(moved.path, headers={"Last-Event-ID": given})
+            answer = http.get(moved.path, headers={b"Last-Event-ID": given})
             assert_problem(answer, 422, "invalid_request")
         answer = http.head(moved.path)
         assert answer.status_code == 405

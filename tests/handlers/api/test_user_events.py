@@ -77,7 +77,7 @@ def test_events_say_what_the_document_declares(
             each["properties"]["event"]["const"]: each["properties"]["data"]["contentSchema"]
             for each in content["text/event-stream"]["x-itemSchema"]["oneOf"]
         }
-        seen = set()
+        seen: set[str] = set()
         with listening(quick.url, moved.person, path) as listener:
             moved.report("separate", 0.5 if path == PATH else 0.25)
             while seen < set(declared) - {"end", "sign_in_again"}:
