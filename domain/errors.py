@@ -15,7 +15,8 @@
     │   ├── NotAnAdmin       not_an_admin       403  no    the address is not on the list
     │   ├── AdminClaimMissing admin_claim_missing 403 no   sign in again with admin: true
     │   ├── InsufficientScope insufficient_scope 403 no    the API key was made for less
-    │   └── PersonRequired   person_required    403  no    no API key may do this
+    │   ├── PersonRequired   person_required    403  no    no API key may do this
+    │   └── ConfirmationRequired confirmation_required 403 no  it cannot be taken back
     ├── NotFound             not_found          404  no    absent, or somebody else's
     ├── AccountErased        account_erased     410  no    the person asked to be forgotten
     ├── NotEnoughCredits     not_enough_credits 402  no    carries required and available
@@ -167,6 +168,12 @@ class PersonRequired(Forbidden):
     """An API key where only the person may act: keys, sessions, the account, administration."""
 
     code = "person_required"
+
+
+class ConfirmationRequired(Forbidden):
+    """What cannot be taken back is to be confirmed, or asked for right after having signed in."""
+
+    code = "confirmation_required"
 
 
 class NotFound(SplitSoundError):

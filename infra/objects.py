@@ -156,11 +156,6 @@ class Objects:
             return None
         return StoredObject(answer["ContentLength"], answer["ETag"])
 
-    async def delete(self, key: str) -> None:
-        """Remove an object; one that is not there is fine."""
-        with translated(self.bucket, key):
-            await self._s3.delete_object(Bucket=self.bucket, Key=key)
-
     async def download(self, key: str, target: Path) -> None:
         """Fetch an object into a file. Raises NotFound."""
         with translated(self.bucket, key):

@@ -13,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 
 from handlers.api.admin import ADMIN
 from handlers.api.auth.key_set import key_set
+from handlers.api.batches import begin_several, request_several
 from handlers.api.capabilities import capabilities
 from handlers.api.checkout import check_out
 from handlers.api.credits import CREDITS
@@ -23,6 +24,7 @@ from handlers.api.health import healthz, readyz
 from handlers.api.jobs import JOBS, QUOTES
 from handlers.api.keys.routes import KEYS
 from handlers.api.library import LIBRARY
+from handlers.api.me.routes import ME
 from handlers.api.metrics import metrics
 from handlers.api.openapi import SCHEME, configuration
 from handlers.api.packs import show_packs
@@ -90,7 +92,10 @@ def _version_one(application: Application) -> Router:
             usage,
             check_out,
             PURCHASES,
+            begin_several,
+            request_several,
             KEYS,
+            ME,
             ADMIN,
         ],
         guards=[authenticated],

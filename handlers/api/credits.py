@@ -119,21 +119,22 @@ def _statement(service: Service, user_id: str, limit: int, cursor: str | None) -
         latest(CREDITS_VIEW, stream, reading)
     page = reading.rows.lines(generation, stream, limit, start)
     lines = [msgspec.json.decode(row.body, type=StatementLine) for row in page.rows]
-    return Statement([_line(each) for each in lines], service.cursors.give(scope, page.cursor))
+    return Statement([line(each) for each in lines], service.cursors.give(scope, page.cursor))
 
 
-def _line(line: StatementLine) -> Line:
+def line(told: StatementLine) -> Line:
+    """A line of the statement as the API shows it."""
     return Line(
-        version=line.version,
-        time=moment(line.time),
-        kind=line.kind,
-        change=line.change,
-        amount=line.amount,
-        balance=line.balance,
-        job_id=line.job_id,
-        grant_id=line.grant_id,
-        purchase_id=line.purchase_id,
-        reason=line.reason,
+        version=told.version,
+        time=moment(told.time),
+        kind=told.kind,
+        change=told.change,
+        amount=told.amount,
+        balance=told.balance,
+        job_id=told.job_id,
+        grant_id=told.grant_id,
+        purchase_id=told.purchase_id,
+        reason=told.reason,
     )
 
 

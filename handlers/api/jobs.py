@@ -157,8 +157,16 @@ async def request_job(
     idempotency_key: IdempotencyKey = None,
 ) -> Response[Job]:
     """Reserves the price and queues the job. The same key again: the same job."""
+    job = await requested(service, request, data, "jobs", idempotency_key)
+    return Response(job, status_code=201, headers={"Location": f"/v1/jobs/{job.job_id}"})
+
+
+async def requested(
+    service: Service, request: ApiRequest, data: JobWish, route: str, key: str | None
+) -> Job:
+    """The job, queued. The same key on the same route: the same job."""
     user_id = request.user
-    job_id = service.identified("job", user_id, "jobs", idempotency_key)
+    job_id = service.identified("job", user_id, route, key)
     command = RequestSeparation(
         user_id=user_id,
         job_id=job_id,
@@ -166,11 +174,8 @@ async def request_job(
         quoted=Quoted(data.quote.price, data.quote.price_list) if data.quote else None,
         **asdict(_wish(data)),
     )
-    await service.execute(
-        command, service.meta(user_id, request.request_id, "jobs", idempotency_key)
-    )
-    body = await _after_command(service, user_id, job_id)
-    return Response(body, status_code=201, headers={"Location": f"/v1/jobs/{job_id}"})
+    await service.execute(command, service.meta(user_id, request.request_id, route, key))
+    return await _after_command(service, user_id, job_id)
 
 
 @get(

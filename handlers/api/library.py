@@ -112,7 +112,7 @@ async def list_assets(
         page = await service.run(search, service, request.user, wish, limit, cursor)
     else:
         page = await listed(service, LIBRARY_VIEW, request.user, limit, cursor, stream, min_version)
-    items = await service.run(lambda: [_render(service, item) for item in page.items])
+    items = await service.run(lambda: [render(service, item) for item in page.items])
     return answered(request, AssetPage(items, page.cursor))
 
 
@@ -130,7 +130,7 @@ async def show_asset(
     """One upload and what the probe found; at least as new as what this process last told."""
     known_id("ast", asset_id)
     found = await _own(service, request.user, asset_id, min_version)
-    return answered(request, await service.run(_render, service, found))
+    return answered(request, await service.run(render, service, found))
 
 
 Tags = Annotated[tuple[Annotated[str, Rule(max_length=400)], ...], Rule(max_length=50)]
@@ -206,7 +206,7 @@ async def _after(service: Service, request: ApiRequest, asset_id: str, *wishes: 
     for wish in wishes:
         await service.execute(wish, service.meta(request.user, request.request_id, stream, None))
     found = await _own(service, request.user, asset_id, 1)
-    return await service.run(_render, service, found)
+    return await service.run(render, service, found)
 
 
 async def _own(
@@ -215,7 +215,8 @@ async def _own(
     return await service.own(LIBRARY_VIEW, f"asset-{asset_id}", user_id, min_version)
 
 
-def _render(service: Service, found: Versioned[AssetView]) -> Asset:
+def render(service: Service, found: Versioned[AssetView]) -> Asset:
+    """An upload as the API shows it. Blocks."""
     view = found.view
     goes = earliest(view.expires, view.deleted_until)
     return Asset(

@@ -20,6 +20,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.response import Stream
 from litestar.routes import HTTPRoute
 
 from domain import api_keys
@@ -168,7 +169,8 @@ def _schemas(handlers: Iterable[HTTPRouteHandler]) -> dict[str, Any]:
     bodies: list[Any] = [Problem, *_VARIANTS.values()]
     for handler in handlers:
         answer = handler.parsed_return_field
-        bodies += [each.annotation for each in answer.inner_types or (answer,)]
+        if not answer.is_subclass_of(Stream):  # of what comes, its media type tells
+            bodies += [each.annotation for each in answer.inner_types or (answer,)]
         bodies += handler.opt.get(EVENTS, {}).values()
         if handler.parsed_data_field:
             bodies.append(handler.parsed_data_field.annotation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import msgspec
@@ -165,13 +165,7 @@ CHECKOUT, PACKS = "/v1/checkout", "/v1/packs"
 
 def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The problem document of any exception; what we did not foresee is logged, not shown."""
-    application = request.app.state.service.application
-    found = storage.named(error, application.settings)
-    if isinstance(found, ValidationException):
-        found = _as_invalid(found, request.route_handler)
-    if isinstance(found, NotEnoughCredits):
-        found = _with_where_to_buy(found, application.packs)
-    facts = _facts(found)
+    facts = _facts(_named(request, error))
     status, code, _, _, extra, headers = facts
     if status >= 500 and not isinstance(error, _EXPECTED):
         log_failure(request.scope, error)
@@ -180,6 +174,25 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[byte
         headers["Retry-After"] = str(wait)
     body = _document(request.scope, facts)
     return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def problem_of(request: Request[Any, Any, Any], error: SplitSoundError) -> tuple[int, Problem]:
+    """Status and document of one of several things that were asked for at once."""
+    facts = _facts(_named(request, error))
+    if facts[0] >= 500 and not isinstance(error, _EXPECTED):
+        log_failure(request.scope, error)
+    # Already encoded, with the members that belong to its code.
+    return facts[0], cast("Problem", msgspec.Raw(_document(request.scope, facts)))
+
+
+def _named(request: Request[Any, Any, Any], error: Exception) -> Exception:
+    application = request.app.state.service.application
+    found = storage.named(error, application.settings)
+    if isinstance(found, ValidationException):
+        return _as_invalid(found, request.route_handler)
+    if isinstance(found, NotEnoughCredits):
+        return _with_where_to_buy(found, application.packs)
+    return found
 
 
 def _with_where_to_buy(error: NotEnoughCredits, sold: Packs) -> NotEnoughCredits:

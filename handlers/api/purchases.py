@@ -76,7 +76,7 @@ async def list_purchases(
 ) -> Response[PurchasePage]:
     """Purchases, newest first. With a command's stream and version, that write is in the list."""
     page = await listed(service, PURCHASES_VIEW, request.user, limit, cursor, stream, min_version)
-    return answered(request, PurchasePage([_render(item) for item in page.items], page.cursor))
+    return answered(request, PurchasePage([render(item) for item in page.items], page.cursor))
 
 
 @get(
@@ -92,7 +92,7 @@ async def show_purchase(
 ) -> Response[Purchase]:
     """Whether it is paid; at least as new as what this process last told."""
     known_id("pur", purchase_id)
-    return answered(request, _render(await _own(service, request.user, purchase_id, min_version)))
+    return answered(request, render(await _own(service, request.user, purchase_id, min_version)))
 
 
 async def _own(
@@ -101,7 +101,8 @@ async def _own(
     return await service.own(PURCHASES_VIEW, f"purchase-{purchase_id}", user_id, min_version)
 
 
-def _render(found: Versioned[PurchaseView]) -> Purchase:
+def render(found: Versioned[PurchaseView]) -> Purchase:
+    """A purchase as the API shows it."""
     view, state = found.view, found.view.state
     agreed = state.agreed
     return Purchase(

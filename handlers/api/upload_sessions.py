@@ -7,8 +7,8 @@ two calls loses nothing and the same request again heals it:
   bucket's lifecycle removes.
 - complete: S3 joins the parts, then the fact. A retry finds the upload gone and the object
   there, and goes on.
-- abort: the fact first; from then on nobody may complete, so what S3 holds can be removed,
-  now or by the same request again.
+- abort: the fact first; from then on nobody may complete, so the parts can be dropped, now or by
+  the same request again.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class UploadSessions:
         try:
             await self._service.execute(CompleteUpload(state.user_id, asset_id, size, etag), meta)
         except Refused:
-            # Aborted meanwhile, perhaps before S3 had joined the parts: leave no orphan.
+            # Aborted meanwhile, perhaps before S3 had joined the parts: leave none.
             if state.status == UPLOADING:
                 await self._discard((await self._load(asset_id)).state)
             raise
@@ -163,10 +163,12 @@ class UploadSessions:
         return Session(asset_id, done.version, done.state)
 
     async def _discard(self, state: AssetState) -> None:
-        """Remove what S3 holds of an aborted upload. Only safe because abortion is final."""
+        """Drop the parts of an aborted upload. Only safe because abortion is final.
+
+        What was joined just before is a stray, and the janitor's to delete: nobody else may.
+        """
         if state.status == ABORTED:
             await self._objects.abort_multipart(state.key, state.upload_id)
-            await self._objects.delete(state.key)
 
     async def _owned(self, user_id: str, asset_id: str) -> Loaded[AssetState]:
         loaded = await self._load(asset_id)

@@ -113,14 +113,27 @@ async def begin(
     idempotency_key: IdempotencyKey = None,
 ) -> Response[Upload]:
     """Opens a session and signs a URL for each part. The same key again: the same session."""
+    upload = await begun(service, request, data, "uploads", idempotency_key)
+    location = {"Location": f"/v1/uploads/{upload.asset_id}"}
+    return Response(upload, status_code=201, headers=location)
+
+
+async def begun(
+    service: Service,
+    request: ApiRequest,
+    wanted: NewUpload,
+    route: str,
+    key: str | None,
+    most_urls: int = MOST_URLS,
+) -> Upload:
+    """An open session for that file. The same key on the same route: the same session."""
     user_id = request.user
-    asset_id = service.identified("ast", user_id, "uploads", idempotency_key)
-    name = filenames.clean(data.filename)
-    wish = Wish(user_id, asset_id, name, data.content_type, data.size)
-    meta = service.meta(user_id, request.request_id, "uploads", idempotency_key)
+    asset_id = service.identified("ast", user_id, route, key)
+    name = filenames.clean(wanted.filename)
+    wish = Wish(user_id, asset_id, name, wanted.content_type, wanted.size)
+    meta = service.meta(user_id, request.request_id, route, key)
     session = await UploadSessions(service).open(wish, meta)
-    location = {"Location": f"/v1/uploads/{asset_id}"}
-    return Response(await _rendered(service, session), status_code=201, headers=location)
+    return await _rendered(service, session, most_urls=most_urls)
 
 
 @get(
@@ -191,14 +204,16 @@ async def abort(asset_id: FromPath[str], request: ApiRequest, service: Api) -> N
     await UploadSessions(service).abort(request.user, asset_id, meta)
 
 
-async def _rendered(service: Service, session: Session, after: int = 0) -> Upload:
-    return await service.run(_render, service, session, after)
+async def _rendered(
+    service: Service, session: Session, after: int = 0, most_urls: int = MOST_URLS
+) -> Upload:
+    return await service.run(_render, service, session, after, most_urls)
 
 
-def _render(service: Service, session: Session, after: int) -> Upload:
+def _render(service: Service, session: Session, after: int, most_urls: int) -> Upload:
     state, parts, objects = session.state, session.parts, service.objects
     lacking = [n for n in session.missing if n > after]
-    page = lacking[:MOST_URLS]
+    page = lacking[:most_urls]
     expires = service.application.clock.now() + 1000 * objects.presign_seconds
     return Upload(
         asset_id=session.asset_id,

@@ -91,7 +91,8 @@ class Identity:
         except jwt.InvalidTokenError:
             raise Unauthenticated("The token is not valid; sign in again.") from None
         session = str(claims.get("sid", ""))
-        return Caller(str(claims["sub"]), claims.get("admin") is True, session=session)
+        issued = int(str(claims["iat"]))
+        return Caller(str(claims["sub"]), claims.get("admin") is True, None, session, issued)
 
     def _claims(self, token: str) -> dict[str, object]:
         head = jwt.get_unverified_header(token)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 import projections
 from commands import (
@@ -22,6 +25,7 @@ from domain.stems import StemFile
 from projections import CREDITS_VIEW, JOBS_VIEW, LIBRARY_VIEW, RESULTS_VIEW, USAGE_VIEW
 from projections.catch_up import anew, catch_up
 from projections.checking import Check, lines_of
+from projections.doorbell import ring
 from projections.folding import fold, piece
 from projections.projection import ERASED_BODY, Projection
 from projections.query import at_least, latest, own
@@ -123,6 +127,19 @@ def test_a_commit_that_the_code_rejects_does_not_keep_a_row(world: World) -> Non
     assert folded.stuck is None
     assert folded.head is not None
     assert folded.head.body == ERASED_BODY
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_the_end_is_seen_however_a_bus_writes_it(world: World, indent: int | None) -> None:
+    catch_up(JOBS_VIEW, "job-open", world.reading)
+    erased(world)
+    (commit, *_) = world.store.newest_first("job-open")
+    events = [dict(reversed(e.items())) for e in msgspec.json.decode(commit.events)]
+    text = msgspec.Raw(json.dumps(events, indent=indent).encode())
+    catch_up(JOBS_VIEW, "job-open", world.reading, [replace(ring(commit), events=text)])
+    head = world.rows.head("jobs@1", "job-open")
+    assert head is not None
+    assert (head.version, head.body) == (commit.last, ERASED_BODY)
 
 
 def test_a_name_in_somebodys_text_erases_nothing(world: World) -> None:

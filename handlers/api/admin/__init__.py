@@ -10,6 +10,7 @@ from handlers.api.admin.dead_letters import list_dead_letters, redrive, show_dea
 from handlers.api.admin.health import roll_back, show_operations, show_projections
 from handlers.api.admin.jobs import fail, refund, requeue, show_any_job
 from handlers.api.admin.usage import day_usage, user_usage
+from handlers.api.admin.users import erase_user
 from handlers.api.requests import administrator
 from handlers.api.streams import show_stream
 
@@ -33,6 +34,7 @@ ADMIN = Router(
         user_usage,
         show_account,
         adjust,
+        erase_user,
         show_stream,
     ],
     guards=[administrator],

@@ -97,7 +97,7 @@ async def make(
 )
 async def list_keys(request: ApiRequest, service: Api) -> Response[Keys]:
     """Keys that are revoked are gone from the list; expired ones stand there until then."""
-    return answered(request, Keys(await service.run(_keys, service, request.user)))
+    return answered(request, Keys(await service.run(keys_of, service, request.user)))
 
 
 @delete(
@@ -115,7 +115,8 @@ async def revoke(key_id: FromPath[str], request: ApiRequest, service: Api) -> No
     service.key_ring.changed(request.user)
 
 
-def _keys(service: Service, user_id: str) -> list[Key]:
+def keys_of(service: Service, user_id: str) -> list[Key]:
+    """The person's keys, the newest first. Raises AccountErased, NotFound. Blocks."""
     state = present(person_of(service.application.context, user_id).state)
     uses = service.key_uses.of(user_id)
     newest_first = sorted(state.keys.values(), key=lambda k: k.created, reverse=True)

@@ -45,7 +45,7 @@ class Document:
         declared = operation["responses"][str(answer.status_code)]
         if answer.content:
             kind = answer.headers["content-type"].partition(";")[0]
-            text = kind.startswith("text/")
+            text = kind.startswith("text/") or kind == "application/jsonl"
             body = msgspec.json.encode(answer.text) if text else answer.content
             self.hold(declared["content"][kind]["schema"], body)
         else:

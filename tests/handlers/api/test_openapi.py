@@ -38,6 +38,7 @@ def test_real_bodies_fit_the_document(
     admin: Person,
     served: Served,
     till: Till,
+    new_person: Callable[[], Person],
 ) -> None:
     document.watch(anyone)
     document.watch(admin.http)
@@ -97,8 +98,19 @@ def test_real_bodies_fit_the_document(
     made = http.post("/v1/api-keys", json={"name": "robot", "scopes": ["read"]}).json()
     assert http.get("/v1/api-keys").json()["items"]
     assert http.delete(f"/v1/api-keys/{made['key_id']}").is_success
+    file = {"filename": "a.mp3", "size": 1}
+    assert http.post("/v1/uploads/batch", json={"uploads": [file]}).json()["items"][0]["upload"]
+    some = {"jobs": [{"asset_id": song}, {"asset_id": "ast_" + "0" * 26}]}
+    assert http.post("/v1/jobs/batch", json=some).json()["items"][1]["problem"]
     payment_bodies(anyone, http, till)
     operators_bodies(admin, served.application, done, ended)
+
+    assert http.get("/v1/me").is_success
+    assert http.get("/v1/me/export").is_success
+    leaver = new_person()
+    forget = f"/v1/admin/users/{leaver.user_id}/erase"
+    assert admin.http.post(forget, json={"reason": "asked by letter"}).is_success
+    assert http.delete("/v1/me").is_success
 
     succeeded = {name for name, status in document.seen if status < 300}
     # An endless answer: test_user_events holds its events to the document.

@@ -1,0 +1,1 @@
+"""The person who asks: who it is, everything about it, and its end."""
