@@ -27,7 +27,7 @@ def test_the_policy_is_the_stacks() -> None:
     declared = steps["StepScalingPolicyConfiguration"]["StepAdjustments"]
     found = policy("CpuScalingPolicy")
     assert len(found.bounds) == len(declared)
-    assert found.bounds[0] == (0, 1)
+    assert list(found.bounds)[:1] == [(0, 1)]
     assert found.linger == 900
     assert [found.wanted(w) for w in (0, 1, 120, 121, 900, 10_000)] == [0, 1, 1, 2, 4, 16]
     with pytest.raises(KeyError):
