@@ -96,8 +96,10 @@ class Track:
         formats = {preview: media.PREVIEW}
         if not self._is_file(gain):
             formats[file] = self._format
+        # Nobody gets a stem that was cut or that does not play: every file is decoded once more.
+        # One that was written already was, for its preview, and ``media.blocks`` is as strict.
         self._encode(formats, gain, cancelled)
-        samples = self._counted(file if file in formats else self._path, cancelled)
+        samples = self._counted(file, cancelled) if file in formats else self._audio.samples
         # Only now, because a delivery that was interrupted is made again from the master.
         if file in formats:
             self._path.unlink()
@@ -140,13 +142,12 @@ class Track:
         )
 
     def _counted(self, file: Path, cancelled: Callable[[], bool]) -> int:
-        """Decoded once more: nobody gets a stem that was cut or that does not play."""
-        found = media.measure(
+        found = media.count(
             file,
             max_seconds=math.ceil(self._audio.seconds) + 2,
             timeout=self._timeout,
             cancelled=cancelled,
-        ).audio
+        )
         expected = -(-self._audio.samples * found.rate // self._audio.rate)
         if found.samples != expected:
             raise MediaError(

