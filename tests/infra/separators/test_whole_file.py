@@ -38,7 +38,7 @@ def vocals_at_once(song: Block) -> NDArray[np.float64]:
     windows = -(-((song.shape[1] - 1 + LEAD) // HOP + 1) // STEP)
     spectrum = spectrogram(song, windows)
     power = spectrum.abs().square()
-    mask = torch.zeros(power.shape[:2] + (SEEN,))
+    mask = torch.zeros((*power.shape[:2], SEEN))
     fade = torch.arange(1, WINDOW - STEP + 1) / (WINDOW - STEP + 1)
     voice, band = load_networks(torch.device("cpu"))
     for number in range(windows):
