@@ -39,11 +39,14 @@ class RotateWebhookSecret(Command, frozen=True):
 
 
 class DisableWebhookEndpoint(Command, frozen=True):
-    """reason: one of ``domain.endpoints``."""
+    """reason: one of ``domain.endpoints``. url_version: at which the URL was sealed that the
+    reason is about; when it is another one by now, nothing happens. 0: whatever it is.
+    """
 
     user_id: str
     endpoint_id: str
     reason: str
+    url_version: int = 0
 
 
 class EnableWebhookEndpoint(Command, frozen=True):
@@ -107,6 +110,9 @@ def disable(context: Context, command: DisableWebhookEndpoint, meta: Meta) -> tu
     """Again is harmless. Raises NotFound, AccountErased."""
     person = person_of(context, command.user_id)
     events = user.disable_endpoint(person.state, command.endpoint_id, command.reason)
+    endpoint = user.endpoint(person.state, command.endpoint_id)
+    if command.url_version not in (0, endpoint.url.version):
+        events = []
     return context.commit(meta, Append(person, events))
 
 

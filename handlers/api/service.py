@@ -19,6 +19,7 @@ from commands.users import person_of
 from domain.commit import Meta
 from domain.errors import SplitSoundError
 from domain.ids import derived
+from domain.user import UserState, present
 from handlers.api import log
 from handlers.api.acknowledged import Acknowledged
 from handlers.api.keys.ring import KeyRing
@@ -41,7 +42,7 @@ PAYING_THREADS = 8
 THREADS = 32
 _PARTS = (
     "context", "reading", "operations", "parked", "pulses", "speeds", "sqs", "identity", "objects",
-    "packs", "payments",
+    "packs", "payments", "deliveries", "turns", "webhook_guard", "personal",
 )  # fmt: skip
 
 
@@ -56,6 +57,8 @@ class Service:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
         # Apart, so that a Stripe that hangs holds up nobody but buyers.
         self._paying = ThreadPoolExecutor(PAYING_THREADS, thread_name_prefix="paying")
+        # Apart, because looking a name up cannot be interrupted.
+        self._judging = ThreadPoolExecutor(8, thread_name_prefix="judging")
         # Apart, so that checks of a silent service cannot use up the threads of requests.
         self._checks = ThreadPoolExecutor(4, thread_name_prefix="ready")
 
@@ -66,6 +69,7 @@ class Service:
         async with self.application.objects:
             yield
         self._checks.shutdown(wait=False, cancel_futures=True)
+        self._judging.shutdown(wait=False, cancel_futures=True)
         self._paying.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -104,6 +108,14 @@ class Service:
     async def check(self, work: Callable[[], object]) -> None:
         """A readiness check in a thread of its own kind."""
         await self._in(self._checks, work)
+
+    async def judge(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """A look at where a URL leads, in a thread of its own kind."""
+        return await self._in(self._judging, partial(work, *args, **kwargs))
+
+    def person(self, user_id: str) -> UserState:
+        """Somebody as they are at this moment. Raises AccountErased, NotFound."""
+        return present(person_of(self.application.context, user_id).state)
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         context = contextvars.copy_context()

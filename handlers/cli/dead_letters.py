@@ -93,8 +93,9 @@ def _tell_queues(queues: dict[str, int], console: Console) -> None:
     told = ", ".join(f"{name}{GLUE}{count}" for name, count in queues.items())
     if any(queues.values()):
         hanging(
-            console, "", f"Messages in the dead-letter queues: {told}. The sweeper answers them "
-            "within a minute: it catches rows up and ends what no worker could finish.",
+            console, "", f"Messages in the dead-letter queues: {told}. They are answered "
+            "within a minute: rows are caught up, what no worker could finish is ended, and "
+            "webhooks are made after all.",
             0, "yellow",
         )  # fmt: skip
     else:

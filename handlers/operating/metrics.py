@@ -1,11 +1,11 @@
 """How read models and work stand, in Prometheus's text format, counted when it is scraped.
 
 A scrape reads the pulses and the measured speeds (3 queries), per read model its catalogue twice
-and its parked streams (2 gets, 1 query), 11 times a queue's depth, the open jobs (2 queries) and
-the progress of each running one (1 get). With six read models that is about 34 calls and one per
-running job, whatever the history's length. Today's failures cost a query over all of the day's
-jobs, so they are counted at most once a minute. A scrape that fails is an error and leaves nothing
-behind: silence would look like zeros.
+and its parked streams (2 gets, 1 query), 13 times a queue's depth, the open jobs (2 queries), the
+progress of each running one (1 get) and what webhooks are due (4 queries). With six read models
+that is about 40 calls and one per running job, whatever the history's length. Today's failures
+cost a query over all of the day's jobs, so they are counted at most once a minute. A scrape that
+fails is an error and leaves nothing behind: silence would look like zeros.
 """
 
 from __future__ import annotations
@@ -73,6 +73,11 @@ class _Standing(Collector):
         yield from _read_models(self._now.health.projections)
         yield from _projector(self._now)
         yield from _queues(self._now)
+        yield _one(
+            "webhooks_overdue_seconds",
+            "For how long the endpoint that has waited longest for a message has; 0 without one.",
+            self._now.webhooks_ms / 1000,
+        )
         yield from _lanes(self._now)
         yield from _jobs(self._now)
         yield _by(

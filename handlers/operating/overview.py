@@ -25,8 +25,8 @@ from projections.jobs import JobView
 from projections.projection import Projection
 from projections.usage import UsageView, day_of
 
-QUEUES = (*LANE_QUEUES, "probe", "projections")
-DEAD_LETTERS = ("separation", "probe", "projections")
+QUEUES = (*LANE_QUEUES, "probe", "projections", "webhooks")
+DEAD_LETTERS = ("separation", "probe", "projections", "webhooks")
 DAY_MS = 24 * 3600 * 1000
 # A pulse is asked for every ``pulse_seconds``; three may go astray.
 _MISSED_PULSES, _LEAST_SECONDS = 3, 5
@@ -106,7 +106,8 @@ class Operations(Struct, frozen=True):
     dead_letters: how many died, of all lanes together; lanes: jobs and workers of each; queued,
     running: open jobs, of which oldest has waited longest; stuck: those silent for longer than a
     worker may be; failures: codes of the jobs requested in the last ``days`` days (UTC) that
-    failed; paused: reasons by subject.
+    failed; paused: reasons by subject; webhooks_ms: for how long a webhook message that is due has
+    waited, 0 while none does.
     """
 
     time: int
@@ -120,6 +121,7 @@ class Operations(Struct, frozen=True):
     failures: dict[str, int]
     paused: dict[str, str]
     health: Health
+    webhooks_ms: int = 0
 
 
 def health(application: Application) -> Health:
@@ -193,6 +195,7 @@ def operations(
         failures(application, [day_of(now - n * DAY_MS) for n in range(days)]),
         {subject: switch.reason for subject, switch in state.paused.items()},
         health(application),
+        application.turns.overdue(),
     )
 
 

@@ -52,6 +52,8 @@ _STALE_SECONDS = 10
 # Its worker hears of a cancelled job within two seconds.
 _SETTLE_SECONDS = 5
 _READY_SECONDS = 60.0
+# As long as a receiver of webhooks may take to answer.
+_POST_SECONDS = 15.0
 _RETURN_URL = "SPLITSOUND_CHECKOUT_RETURN_URL"
 # A page under development on this machine, and none of the web's.
 _ALLOWED_ORIGINS = "http://localhost:*,http://127.0.0.1:*"
@@ -215,9 +217,10 @@ class LocalStack:
     def _components(self) -> list[Component]:
         workers = [f"worker-{n}" for n in range(1, self._workers + 1)]
         names = {"relay": "relay", "projector": "projector", "sweeper": "sweeper"}
-        names |= {"janitor": "janitor"}
+        names |= {"janitor": "janitor", "deliverer": "deliverer"}
         names |= dict.fromkeys(workers, "worker") | {"api": "api"}
-        grace = {"worker": float(self.environment["SPLITSOUND_DRAIN_SECONDS"]) + 10.0}
+        drain = float(self.environment["SPLITSOUND_DRAIN_SECONDS"])
+        grace = {"worker": drain + 10.0, "deliverer": _POST_SECONDS + 5.0}
         standing_in = []
         if self.payments is not None:
             standing_in = [self.payments.component(self.environment, self.api_url)]

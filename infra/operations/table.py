@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -14,6 +16,7 @@ from infra.faults import unavailable
 
 T = TypeVar("T")
 _BATCH = 100
+_TRIES = 6
 
 
 class Put(Struct, frozen=True):
@@ -122,11 +125,19 @@ class OperationalTable:
 
     def together(self, *writes: Put | Delete) -> bool:
         """All of the writes or none. False when an item's revision has moved on."""
-        try:
-            self._send("transact_write_items", {"TransactItems": [self._part(w) for w in writes]})
-        except _Moved:
-            return False
-        return True
+        request = {"TransactItems": [self._part(w) for w in writes]}
+        for attempt in range(_TRIES):
+            try:
+                self._send("transact_write_items", request)
+            except _Moved:
+                return False
+            except Unavailable as error:
+                if attempt == _TRIES - 1 or not _met_another(error.__cause__):
+                    raise
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter
+            else:
+                return True
+        raise AssertionError("unreachable")
 
     def _part(self, write: Put | Delete) -> dict[str, Any]:
         if isinstance(write, Delete):
@@ -201,6 +212,12 @@ def _is_moved(error: Exception) -> bool:
     """Whether a transaction failed by its conditions, and not for others' transactions."""
     reasons = getattr(error, "response", {}).get("CancellationReasons", ())
     return any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons)
+
+
+def _met_another(error: object) -> bool:
+    """Whether a transaction gave way to another one on the same item: then send it again."""
+    reasons = getattr(error, "response", {}).get("CancellationReasons", ())
+    return any(reason.get("Code") == "TransactionConflict" for reason in reasons)
 
 
 class _Moved(Exception):

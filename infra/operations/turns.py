@@ -20,6 +20,8 @@ from infra.operations.table import OperationalTable
 TURN_MS = 60_000
 """Longer than one POST may take, with its bookkeeping, by far."""
 _PAGE = 500
+# A sender writes the same item a few times a second at most.
+_TRIES = 5
 _MOST_HINTS = 5_000
 
 
@@ -81,18 +83,18 @@ class Turns:
         turn = self.find(user_id, endpoint_id)
         if turn.holder not in ("", holder) and turn.until > now:
             return None
-        return self._write(replace(turn, holder=holder, until=now + TURN_MS))
+        return self.keep(replace(turn, holder=holder, until=now + TURN_MS))
 
     def renew(self, turn: Turn) -> Turn | None:
         """Some more time, where much of it is over. None when another process has it by now."""
         now = self._clock.now()
         if turn.until - now > TURN_MS // 2:
             return turn
-        return self._write(replace(turn, until=now + TURN_MS))
+        return self.keep(replace(turn, until=now + TURN_MS))
 
     def leave(self, turn: Turn) -> None:
         """The turn is over; what it says of the endpoint's health stays."""
-        self._write(replace(turn, holder="", until=0))
+        self.keep(replace(turn, holder="", until=0))
 
     def settle(self, waiting: Waiting, turn: Turn, again: int | None) -> None:
         """Look at the endpoint again at that time (epoch ms), or not before something new.
@@ -117,12 +119,30 @@ class Turns:
 
     def forgive(self, user_id: str, endpoint_id: str) -> None:
         """Its owner says that it is well again: no failure counts that came before."""
-        turn = self.find(user_id, endpoint_id)
-        if turn.failures:
-            self._write(replace(turn, failures=0, failing_since=0, rest_until=0))
+        for _ in range(_TRIES):
+            turn = self.find(user_id, endpoint_id)
+            if not turn.failures:
+                return
+            if self.keep(replace(turn, failures=0, failing_since=0, rest_until=0)):
+                return
 
-    def _write(self, turn: Turn) -> Turn | None:
+    def keep(self, turn: Turn) -> Turn | None:
+        """Note what it says. None when it was written by somebody else since."""
         kept = replace(turn, revision=turn.revision + 1)
         expires = self._clock.now() // 1000 + KEEP_SECONDS
         place = (f"endpoints#{turn.user_id}", turn.endpoint_id)
         return kept if self._table.replace(*place, kept, turn.revision, expires) else None
+
+    def of(self, user_id: str) -> dict[str, Turn]:
+        """How each of a person's endpoints does, as far as it was ever sent to."""
+        return dict(self._table.query(f"endpoints#{user_id}", Turn))
+
+    def overdue(self) -> int:
+        """For how long (ms) the endpoint that has waited longest has; 0 when none waits."""
+        now = self._clock.now()
+        firsts = [
+            self._table.between(f"hints#{number}", str, "0", f"{now // 1000:010d}$", 1)
+            for number in range(SHARDS)
+        ]
+        oldest = min((int(first[0][0].partition("#")[0]) for first in firsts if first), default=0)
+        return max(0, now - 1000 * oldest) if oldest else 0

@@ -1,0 +1,1 @@
+"""The deliverer, from a doorbell to a receiver."""
