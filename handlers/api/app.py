@@ -36,6 +36,7 @@ from handlers.api.session import sign_in
 from handlers.api.stripe_webhook import receive
 from handlers.api.uploads import UPLOADS
 from handlers.api.usage import usage
+from handlers.api.webhooks import WEBHOOKS
 from infra.bootstrap import Application
 
 BODY_BYTES = 64 * 1024
@@ -96,6 +97,7 @@ def _version_one(application: Application) -> Router:
             request_several,
             KEYS,
             ME,
+            WEBHOOKS,
             ADMIN,
         ],
         guards=[authenticated],
