@@ -30,12 +30,12 @@ class ChangeWebhookEndpoint(Command, frozen=True):
 
 
 class RotateWebhookSecret(Command, frozen=True):
-    """old_until: epoch ms until which messages are signed with the old secret as well."""
+    """overlap: for how long, in ms, messages are signed with the old secret as well."""
 
     user_id: str
     endpoint_id: str
     secret: str
-    old_until: int
+    overlap: int
 
 
 class DisableWebhookEndpoint(Command, frozen=True):
@@ -97,11 +97,12 @@ def rotate(context: Context, command: RotateWebhookSecret, meta: Meta) -> tuple[
     """Raises Invalid, NotFound, AccountErased."""
     person = person_of(context, command.user_id)
     user.endpoint(person.state, command.endpoint_id)
+    now = context.clock.now()
     rotated = user.WebhookSecretRotated(
         command.user_id, command.endpoint_id,
-        sealed(context, person, "secret", command.secret), command.old_until,
+        sealed(context, person, "secret", command.secret), now + command.overlap,
     )  # fmt: skip
-    events = user.rotate_secret(person.state, rotated, context.clock.now())
+    events = user.rotate_secret(person.state, rotated, now)
     return context.commit(meta, Append(person, events))
 
 

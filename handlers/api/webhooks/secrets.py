@@ -65,8 +65,8 @@ async def rotate(
     """
     known_id("whk", endpoint_id)
     user_id = request.user
-    until = service.application.clock.now() + data.overlap_hours * _HOUR_MS
-    command = RotateWebhookSecret(user_id, endpoint_id, fresh_secret(), until)
+    overlap = data.overlap_hours * _HOUR_MS
+    command = RotateWebhookSecret(user_id, endpoint_id, fresh_secret(), overlap)
     route = f"webhooks/{endpoint_id}/rotate"
     meta = service.meta(user_id, request.request_id, route, idempotency_key)
     await service.execute(command, meta)

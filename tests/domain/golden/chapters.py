@@ -267,7 +267,7 @@ def people() -> World:
         AddWebhookEndpoint("usr_gus", "whk_one", "https://a.example/", "whsec_a", ("job.failed",)),
         AddWebhookEndpoint("usr_gus", "whk_two", "https://b.example/", "whsec_b"),
         ChangeWebhookEndpoint("usr_gus", "whk_one", types=()),
-        RotateWebhookSecret("usr_gus", "whk_one", "whsec_c", later),
+        RotateWebhookSecret("usr_gus", "whk_one", "whsec_c", 3_600_000),
         DisableWebhookEndpoint("usr_gus", "whk_one", "failing"),
         EnableWebhookEndpoint("usr_gus", "whk_one"),
         RemoveWebhookEndpoint("usr_gus", "whk_two"),

@@ -50,7 +50,8 @@ class House:
             self.world.table = table
         self.table = self.world.table
         self._keys = tempfile.TemporaryDirectory()
-        self.personal = PersonalFields(KeyFiles(Path(self._keys.name)))
+        keys = KeyFiles(Path(self._keys.name))
+        self.personal = PersonalFields(keys, keys)
         self.world.context = replace(self.world.context, sealer=self.personal)
         self.deliveries = Deliveries(self.table, self.clock)
         self.turns = Turns(self.table, self.clock)
