@@ -245,6 +245,119 @@ class DeadLetters(Struct, frozen=True, kw_only=True):
     queues: dict[str, int]
 
 
+class Delivery(Struct, frozen=True, kw_only=True):
+    """A message to one endpoint, kept for 30 days. message_id: the ``webhook-id`` header, the same
+    at every attempt.
+
+    status: pending (next_attempt_at says when), delivered, failed (all attempts were), or
+    dropped (the endpoint was disabled when it was due). attempts: the newest 20.
+    """
+
+    message_id: str
+    endpoint_id: str
+    type: str
+    status: str
+    created_at: datetime
+    next_attempt_at: datetime | None = None
+    attempts: list[DeliveryAttempt]
+
+
+class DeliveryAttempt(Struct, frozen=True, kw_only=True):
+    """One POST. status: of the answer, null without one; error then says why, else it is empty:
+    timed_out, not_connected, no_http_answer, address_* or not_sent. More may come.
+
+    excerpt: the answer's beginning, at most 1 KB; without an answer, words for people.
+    """
+
+    at: datetime
+    milliseconds: int
+    status: int | None = None
+    error: str
+    excerpt: str
+
+
+class DeliveryPage(Struct, frozen=True, kw_only=True):
+    """Newest first. cursor: for the next page; null at the end."""
+
+    items: list[Delivery]
+    cursor: str | None = None
+
+
+class DeliveryWithBody(Struct, frozen=True, kw_only=True):
+    """body: the JSON that is sent, byte for byte."""
+
+    message_id: str
+    endpoint_id: str
+    type: str
+    status: str
+    created_at: datetime
+    next_attempt_at: datetime | None = None
+    attempts: list[DeliveryAttempt]
+    body: str
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """Where messages go. types: that it wants; none for all of them.
+
+    disabled: null while messages are sent; asked (by you), gone (it answered 410) or failing
+    (for days). old_secret_until: messages are signed with the secret before this one as well
+    until then. failures: attempts in a row that were not answered with 2xx, since
+    failing_since.
+    """
+
+    endpoint_id: str
+    url: str
+    types: list[str]
+    disabled: str | None = None
+    created_at: datetime
+    old_secret_until: datetime | None = None
+    failures: int
+    failing_since: datetime | None = None
+
+
+class EndpointChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is left out stays."""
+
+    url: str | UnsetType | None = UNSET
+    types: (
+        list[
+            Literal[
+                "asset.ready",
+                "asset.rejected",
+                "job.queued",
+                "job.started",
+                "job.completed",
+                "job.failed",
+                "job.cancelled",
+                "purchase.paid",
+                "webhook.test",
+            ]
+        ]
+        | UnsetType
+        | None
+    ) = UNSET
+
+
+class EndpointWithSecret(Struct, frozen=True, kw_only=True):
+    """secret: what messages are signed with, as libraries of Standard Webhooks take it."""
+
+    endpoint_id: str
+    url: str
+    types: list[str]
+    disabled: str | None = None
+    created_at: datetime
+    old_secret_until: datetime | None = None
+    failures: int
+    failing_since: datetime | None = None
+    secret: str
+
+
+class Endpoints(Struct, frozen=True, kw_only=True):
+    """All of them, the oldest first."""
+
+    items: list[Endpoint]
+
+
 class Failure(Struct, frozen=True, kw_only=True):
     """Why something ended badly. code: for programs; detail: for people."""
 
@@ -518,6 +631,28 @@ class NamedPart(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     number: int
     etag: str
+
+
+class NewEndpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """types: of the messages that it is to get; none for all of them, also those to come."""
+
+    url: str
+    types: (
+        list[
+            Literal[
+                "asset.ready",
+                "asset.rejected",
+                "job.queued",
+                "job.started",
+                "job.completed",
+                "job.failed",
+                "job.cancelled",
+                "purchase.paid",
+                "webhook.test",
+            ]
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class NewKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -842,6 +977,12 @@ class Rollback(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     reason: str
     live: int | UnsetType | None = UNSET
+
+
+class Rotation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """overlap_hours: for how long messages are signed with the old secret too; 0: not at all."""
+
+    overlap_hours: int | UnsetType = UNSET
 
 
 class Session(Struct, frozen=True, kw_only=True):

@@ -21,6 +21,13 @@ from handlers.client.bodies import (
     DayReport,
     DeadLetterFile,
     DeadLetters,
+    Delivery,
+    DeliveryPage,
+    DeliveryWithBody,
+    Endpoint,
+    EndpointChange,
+    Endpoints,
+    EndpointWithSecret,
     Health,
     Job,
     JobBody,
@@ -30,6 +37,7 @@ from handlers.client.bodies import (
     Keys,
     KeySet,
     MadeKey,
+    NewEndpoint,
     NewKey,
     NewUpload,
     OperationsBody,
@@ -45,6 +53,7 @@ from handlers.client.bodies import (
     Redrive,
     ResumeWish,
     Rollback,
+    Rotation,
     Session,
     Statement,
     StreamHistory,
@@ -169,7 +178,9 @@ class Operations(ABC):
         )
         return self._call(asked, DeadLetterFile)
 
-    def redrive_dead_letter(self, projection: str, stream: str) -> Redrive:
+    def redrive_dead_letter(
+        self, projection: str, stream: str, body: Because, *, idempotency_key: str | None = None
+    ) -> Redrive:
         """Let a parked stream follow again.
 
         Tries the rejected commit and all that wait behind it, in order. It fails as before
@@ -178,6 +189,8 @@ class Operations(ABC):
         asked = Request(
             method="POST",
             path=f"/v1/admin/dead-letters/{segment(projection)}/{segment(stream)}/redrive",
+            body=body,
+            headers=self._keyed(idempotency_key),
         )
         return self._call(asked, Redrive)
 
@@ -261,7 +274,9 @@ class Operations(ABC):
         asked = Request(method="GET", path="/v1/admin/projections")
         return self._call(asked, ReadModels)
 
-    def roll_back_read_model(self, name: str, body: Rollback) -> ReadModel:
+    def roll_back_read_model(
+        self, name: str, body: Rollback, *, idempotency_key: str | None = None
+    ) -> ReadModel:
         """Roll a read model back.
 
         Queries read the generation that was live before, within seconds. One that other code
@@ -269,7 +284,10 @@ class Operations(ABC):
         --repair` brings its rows to date.
         """
         asked = Request(
-            method="POST", path=f"/v1/admin/projections/{segment(name)}/rollback", body=body
+            method="POST",
+            path=f"/v1/admin/projections/{segment(name)}/rollback",
+            body=body,
+            headers=self._keyed(idempotency_key),
         )
         return self._call(asked, ReadModel)
 
@@ -642,6 +660,165 @@ class Operations(ABC):
         """
         asked = Request(method="GET", path="/v1/usage", query={"from": from_, "to": to})
         return self._call(asked, UsageReport)
+
+    def list_webhook_endpoints(self) -> Endpoints:
+        """List webhook endpoints.
+
+        With how they do: who answers, and who has not for how long.
+        """
+        asked = Request(method="GET", path="/v1/webhook-endpoints")
+        return self._call(asked, Endpoints)
+
+    def add_webhook_endpoint(
+        self, body: NewEndpoint, *, idempotency_key: str | None = None
+    ) -> EndpointWithSecret:
+        """Add a webhook endpoint.
+
+        What happens to your jobs, uploads and purchases from now on is POSTed there, at least
+        once, in no order. Up to 10 of them. Addresses that are not of the public internet are
+        refused.
+        """
+        asked = Request(
+            method="POST",
+            path="/v1/webhook-endpoints",
+            body=body,
+            headers=self._keyed(idempotency_key),
+        )
+        return self._call(asked, EndpointWithSecret)
+
+    def get_webhook_endpoint(self, endpoint_id: str) -> Endpoint:
+        """One webhook endpoint.
+
+        The endpoint, without its secret.
+        """
+        asked = Request(method="GET", path=f"/v1/webhook-endpoints/{segment(endpoint_id)}")
+        return self._call(asked, Endpoint)
+
+    def remove_webhook_endpoint(self, endpoint_id: str) -> None:
+        """Remove a webhook endpoint.
+
+        For good, with its secrets and what waits for it. Again is harmless.
+        """
+        asked = Request(method="DELETE", path=f"/v1/webhook-endpoints/{segment(endpoint_id)}")
+        return self._call(asked, type(None))
+
+    def change_webhook_endpoint(self, endpoint_id: str, body: EndpointChange) -> Endpoint:
+        """Change a webhook endpoint.
+
+        Messages that wait go to the new address. One that is disabled stays so.
+        """
+        asked = Request(
+            method="PATCH", path=f"/v1/webhook-endpoints/{segment(endpoint_id)}", body=body
+        )
+        return self._call(asked, Endpoint)
+
+    def list_webhook_deliveries(
+        self, endpoint_id: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> DeliveryPage:
+        """List deliveries.
+
+        Messages to this endpoint, newest first, without their bodies.
+        """
+        asked = Request(
+            method="GET",
+            path=f"/v1/webhook-endpoints/{segment(endpoint_id)}/deliveries",
+            query={"limit": limit, "cursor": cursor},
+        )
+        return self._call(asked, DeliveryPage)
+
+    def get_webhook_delivery(self, endpoint_id: str, message_id: str) -> DeliveryWithBody:
+        """One delivery.
+
+        What was sent, and what came of each attempt.
+        """
+        asked = Request(
+            method="GET",
+            path=f"/v1/webhook-endpoints/{segment(endpoint_id)}/deliveries/{segment(message_id)}",
+        )
+        return self._call(asked, DeliveryWithBody)
+
+    def redeliver_webhook(
+        self, endpoint_id: str, message_id: str, *, idempotency_key: str | None = None
+    ) -> Delivery:
+        """Send a message again.
+
+        Whatever became of it: now, with the same id and body, and if need be by the whole
+        schedule of attempts.
+        """
+        asked = Request(
+            method="POST",
+            path=f"/v1/webhook-endpoints/{segment(endpoint_id)}/deliveries/{segment(message_id)}/redeliver",
+            headers=self._keyed(idempotency_key),
+        )
+        return self._call(asked, Delivery)
+
+    def disable_webhook_endpoint(
+        self, endpoint_id: str, *, idempotency_key: str | None = None
+    ) -> Endpoint:
+        """Disable a webhook endpoint.
+
+        Nothing is sent any more, and what is due meanwhile is dropped. Again is harmless.
+        """
+        asked = Request(
+            method="POST",
+            path=f"/v1/webhook-endpoints/{segment(endpoint_id)}/disable",
+            headers=self._keyed(idempotency_key),
+        )
+        return self._call(asked, Endpoint)
+
+    def enable_webhook_endpoint(
+        self, endpoint_id: str, *, idempotency_key: str | None = None
+    ) -> Endpoint:
+        """Enable a webhook endpoint.
+
+        What happens from now on is sent; for what was dropped, ask for redelivery. Its failures
+        are forgotten. Again is harmless.
+        """
+        asked = Request(
+            method="POST",
+            path=f"/v1/webhook-endpoints/{segment(endpoint_id)}/enable",
+            headers=self._keyed(idempotency_key),
+        )
+        return self._call(asked, Endpoint)
+
+    def rotate_webhook_secret(
+        self, endpoint_id: str, body: Rotation, *, idempotency_key: str | None = None
+    ) -> EndpointWithSecret:
+        """Rotate a webhook endpoint's secret.
+
+        Until the overlap is over messages carry two signatures, and receivers that know either
+        secret can verify them. A further rotation ends the overlap of the one before.
+        """
+        asked = Request(
+            method="POST",
+            path=f"/v1/webhook-endpoints/{segment(endpoint_id)}/rotate",
+            body=body,
+            headers=self._keyed(idempotency_key),
+        )
+        return self._call(asked, EndpointWithSecret)
+
+    def reveal_webhook_secret(self, endpoint_id: str) -> EndpointWithSecret:
+        """Reveal a webhook endpoint's secret.
+
+        Only to the signed-in person, never to an API key.
+        """
+        asked = Request(method="GET", path=f"/v1/webhook-endpoints/{segment(endpoint_id)}/secret")
+        return self._call(asked, EndpointWithSecret)
+
+    def test_webhook_endpoint(
+        self, endpoint_id: str, *, idempotency_key: str | None = None
+    ) -> Delivery:
+        """Send a test message.
+
+        A message of type `webhook.test`, whatever types the endpoint wants, on the way that all
+        messages go. What became of it is in the log.
+        """
+        asked = Request(
+            method="POST",
+            path=f"/v1/webhook-endpoints/{segment(endpoint_id)}/test",
+            headers=self._keyed(idempotency_key),
+        )
+        return self._call(asked, Delivery)
 
     def receive_stripe_event(self, body: Any) -> Received:
         """Hear from Stripe.

@@ -3,7 +3,7 @@
 A scrape reads the pulses and the measured speeds (3 queries), per read model its catalogue twice
 and its parked streams (2 gets, 1 query), 13 times a queue's depth, the open jobs (2 queries), the
 progress of each running one (1 get) and what webhooks are due (4 queries). With six read models
-that is about 40 calls and one per running job, whatever the history's length. Today's failures
+that is about 44 calls and one per running job, whatever the history's length. Today's failures
 cost a query over all of the day's jobs, so they are counted at most once a minute. A scrape that
 fails is an error and leaves nothing behind: silence would look like zeros.
 """

@@ -102,6 +102,7 @@ def test_real_bodies_fit_the_document(
     assert http.post("/v1/uploads/batch", json={"uploads": [file]}).json()["items"][0]["upload"]
     some = {"jobs": [{"asset_id": song}, {"asset_id": "ast_" + "0" * 26}]}
     assert http.post("/v1/jobs/batch", json=some).json()["items"][1]["problem"]
+    webhook_bodies(http)
     payment_bodies(anyone, http, till)
     operators_bodies(admin, served.application, done, ended)
 
@@ -125,6 +126,24 @@ def payment_bodies(anyone: httpx.Client, http: httpx.Client, till: Till) -> None
     told_all(anyone, till.events(paid["payment_intent"]))
     assert http.get("/v1/purchases").is_success
     assert http.get(f"/v1/purchases/{made['purchase_id']}").json()["status"]
+
+
+def webhook_bodies(http: httpx.Client) -> None:
+    """Every route of webhook endpoints; nobody delivers here."""
+    made = http.post("/v1/webhook-endpoints", json={"url": "https://93.184.215.14/hook"})
+    one = made.headers["location"]
+    assert http.get("/v1/webhook-endpoints").json()["items"]
+    assert http.get(one).is_success
+    assert http.get(f"{one}/secret").json()["secret"] == made.json()["secret"]
+    assert http.patch(one, json={"types": ["job.failed"]}).is_success
+    assert http.post(f"{one}/rotate", json={"overlap_hours": 1}).json()["old_secret_until"]
+    sent = http.post(f"{one}/test").headers["location"]
+    assert http.get(f"{one}/deliveries").json()["items"]
+    assert http.get(sent).json()["body"]
+    assert http.post(f"{sent}/redeliver").is_success
+    assert http.post(f"{one}/disable").json()["disabled"]
+    assert http.post(f"{one}/enable").is_success
+    assert http.delete(one).is_success
 
 
 def operators_bodies(
