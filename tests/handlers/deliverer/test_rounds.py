@@ -82,7 +82,7 @@ def test_however_many_hang_again_the_healthy_are_visited(street: Street) -> None
 
 
 def test_what_breaks_is_looked_at_again(street: Street) -> None:
-    visits = [Unavailable("away"), ZeroDivisionError(), Visit()]
+    visits: list[Exception | Visit] = [Unavailable("away"), ZeroDivisionError(), Visit()]
     done = threading.Event()
 
     def visit(_: Waiting) -> Visit:
