@@ -127,7 +127,7 @@ def _require_later(expires: int | None, now: int) -> None:
 
 @handles(RevokeApiKey)
 def revoke_api_key(context: Context, command: RevokeApiKey, meta: Meta) -> tuple[Position, ...]:
-    """Again is harmless."""
+    """Raises NotFound, AccountErased."""
     person = person_of(context, command.user_id)
     return context.commit(meta, Append(person, user.revoke_key(person.state, command.key_id)))
 

@@ -221,8 +221,10 @@ def create_key(state: UserState, key: ApiKeyCreated) -> list[Event]:
 
 
 def revoke_key(state: UserState, key_id: str) -> list[Event]:
-    """Revoking again is harmless."""
-    return [ApiKeyRevoked(state.user_id, key_id)] if key_id in present(state).keys else []
+    """Raises NotFound for a key that is not there, or not any more."""
+    if key_id not in present(state).keys:
+        raise NotFound("You have no such API key.")
+    return [ApiKeyRevoked(state.user_id, key_id)]
 
 
 def add_endpoint(state: UserState, added: WebhookEndpointAdded) -> list[Event]:

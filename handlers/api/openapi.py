@@ -59,7 +59,7 @@ _MEANING = {
     403: "Signed in, without the right to this; `missing` says what it takes.",
     404: "Absent, or somebody else's.",
     409: "The state of things forbids it now, or others kept writing; see `retryable`.",
-    410: "Storage lost the parts; start a new upload.",
+    410: "The account was erased; or, of an upload, storage lost the parts: see `code`.",
     413: "The body, or the file that it announces, is too large.",
     415: "The body is not sent as application/json.",
     422: "The request breaks a rule; `errors` names the places.",
@@ -160,7 +160,7 @@ def _secure(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
     scope = handler.opt["scope"]
     keys = [{API_KEY: [scope]}] if scope else []
     operation["security"] = [{SCHEME: []}, *keys]
-    for status in (401, 403):
+    for status in (401, 403, 410):
         operation["responses"].setdefault(str(status), _problem(status))
 
 

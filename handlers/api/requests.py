@@ -99,7 +99,7 @@ async def authenticated(
 ) -> None:
     """A guard: whom the access token or API key speaks for asks, within the key's scopes.
 
-    Raises Unauthenticated, InsufficientScope or PersonRequired.
+    Raises Unauthenticated, AccountErased, InsufficientScope or PersonRequired.
     """
     service: Service = connection.app.state.service
     scheme, _, token = connection.headers.get("Authorization", "").partition(" ")
@@ -114,10 +114,15 @@ async def authenticated(
 
 
 def caller_of(service: Service, token: str) -> Caller:
-    """Whom a bearer token speaks for. May wait for the store. Raises Unauthenticated."""
+    """Whom a bearer token speaks for. May wait for the store.
+
+    Raises Unauthenticated, or AccountErased for who has been forgotten since.
+    """
     if token.startswith(api_keys.PREFIX):
         return service.key_ring.caller(token)
-    return service.application.identity.verify(token)
+    caller = service.application.identity.verify(token)
+    service.key_ring.require_not_erased(caller.user_id)
+    return caller
 
 
 def _require_scope(caller: Caller, scope: str | None) -> None:

@@ -1,4 +1,6 @@
-"""From an API key to whom it speaks for: the person's stream, read at most every few seconds.
+"""From an API key to whom it speaks for, and whether a person is still there.
+
+Both stand in the person's stream, which is read at most every few seconds for what is known.
 
 A revoked key ends at once in the process that was asked, and within CACHE_SECONDS in others.
 """
@@ -11,9 +13,9 @@ from threading import Lock
 
 from commands.ports import Clock
 from domain import api_keys
-from domain.api_keys import Named
+from domain.api_keys import ApiKey, Named
 from domain.commit import Loaded
-from domain.errors import SplitSoundError, Unauthenticated
+from domain.errors import AccountErased, SplitSoundError, Unauthenticated
 from domain.user import UserState
 from handlers.api import log
 from infra.identity import Caller
@@ -39,7 +41,7 @@ class KeyRing:
         """Raises Unauthenticated: not a key of ours, unknown, revoked, expired."""
         named = api_keys.parse(text)
         now = self._clock.now()
-        key = self._person(named.user_id, now).keys.get(named.key_id)
+        key = self._key(named, now)
         if key is None or not key.opens(text, now):
             raise Unauthenticated(_UNKNOWN)
         self._note(named, now)
@@ -60,11 +62,38 @@ class KeyRing:
             # To whoever asks, it matters little when the key was used last.
             log.warning("use of an API key not noted", key_id=named.key_id, error=error.detail)
 
-    def _person(self, user_id: str, now: int) -> UserState:
+    def require_not_erased(self, user_id: str) -> None:
+        """Their access token may outlive a person by minutes. Raises AccountErased.
+
+        Where the store does not say, the token counts, as it does for who is merely unknown.
+        """
+        now = self._clock.now()
+        try:
+            state = self._recent(user_id, now)
+            # Somebody who is gone may have come back a moment ago.
+            if state is None or state.erased:
+                state = self._read(user_id, now)
+        except SplitSoundError as error:
+            log.warning("person not looked up", user_id=user_id, error=error.detail)
+            return
+        if state.erased and not state.present:
+            raise AccountErased("This account was erased. Sign up again to begin anew.")
+
+    def _key(self, named: Named, now: int) -> ApiKey | None:
+        state = self._recent(named.user_id, now)
+        # One that is not known yet may have been made elsewhere a moment ago.
+        if state is None or named.key_id not in state.keys:
+            state = self._read(named.user_id, now)
+        return state.keys.get(named.key_id)
+
+    def _recent(self, user_id: str, now: int) -> UserState | None:
         with self._lock:
-            found, changes = self._known.get(user_id), self._changes
-        if found and 0 <= now - found[0] < 1000 * CACHE_SECONDS:
-            return found[1]
+            read_at, state = self._known.get(user_id, (0, None))
+        return state if 0 <= now - read_at < 1000 * CACHE_SECONDS else None
+
+    def _read(self, user_id: str, now: int) -> UserState:
+        with self._lock:
+            changes = self._changes
         state = self._person_of(user_id).state
         with self._lock:
             if changes != self._changes:

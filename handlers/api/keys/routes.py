@@ -108,7 +108,7 @@ async def list_keys(request: ApiRequest, service: Api) -> Response[Keys]:
     response_description="Revoked.",
 )
 async def revoke(key_id: FromPath[str], request: ApiRequest, service: Api) -> None:
-    """Ends it within seconds. Again is harmless."""
+    """Ends it within seconds. A key that is revoked already is not there any more: 404."""
     known_id("key", key_id)
     meta = service.meta(request.user, request.request_id, f"api-keys/{key_id}", None)
     await service.execute(RevokeApiKey(request.user, key_id), meta)

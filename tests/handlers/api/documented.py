@@ -32,6 +32,15 @@ class Document:
         """Check every answer that this client gets, and what it had sent for it."""
         http.event_hooks["response"].append(self._check)
 
+    def watch_refusals(self, http: httpx.Client) -> None:
+        """Check every problem document; other answers may be streams without an end."""
+
+        def check(answer: httpx.Response) -> None:
+            if answer.headers.get("content-type") == "application/problem+json":
+                self._check(answer)
+
+        http.event_hooks["response"].append(check)
+
     @property
     def operations(self) -> set[str]:
         """Every operationId."""

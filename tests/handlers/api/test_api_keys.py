@@ -15,7 +15,7 @@ from litestar.exceptions import ImproperlyConfiguredException
 
 from domain import api_keys
 from domain.api_keys import SCOPES
-from domain.errors import Unauthenticated, Unavailable
+from domain.errors import AccountErased, Unauthenticated, Unavailable
 from domain.user import MOST_KEYS, UserState
 from handlers.api import create_app
 from handlers.api.keys.ring import CACHE_SECONDS, KeyRing
@@ -113,8 +113,9 @@ def test_a_revoked_key_is_over_at_once_here(person: Person, acting: Acting) -> N
     made = make(person)
     http = acting(made["key"])
     assert http.get("/v1/jobs").status_code == 200
-    for _ in "ab":  # again is harmless
-        assert person.http.delete(f"/v1/api-keys/{made['key_id']}").status_code == 204
+    path = f"/v1/api-keys/{made['key_id']}"
+    assert person.http.delete(path).status_code == 204
+    assert_problem(person.http.delete(path), 404, "not_found")
     answer = http.get("/v1/jobs")
     assert_problem(answer, 401, "unauthenticated")
     assert 'error="invalid_token"' in answer.headers["www-authenticate"]
@@ -291,6 +292,31 @@ def test_what_was_read_before_a_change_is_not_kept() -> None:
     assert ring.caller(text).user_id == user_id
     with pytest.raises(Unauthenticated):
         ring.caller(text)
+
+
+def test_the_tokens_of_the_erased_are_refused_and_those_of_who_comes_back_are_not() -> None:
+    away, erased = UserState("usr_1", "x"), UserState("usr_1", erased=True)
+    known: list[UserState | Exception] = [away, erased, erased, away, Unavailable("Away.")]
+
+    def person_of(_: str) -> Any:
+        state = known.pop(0)
+        if isinstance(state, Exception):
+            raise state
+        return type("Loaded", (), {"state": state})
+
+    clock = Clock()
+    ring = KeyRing(person_of, Uses(), clock)  # type: ignore[arg-type]
+    for _ in range(2):
+        ring.require_not_erased("usr_1")  # read once
+    clock.time += 1000 * CACHE_SECONDS
+    for _ in range(2):
+        with pytest.raises(AccountErased):
+            ring.require_not_erased("usr_1")
+    for _ in range(2):
+        ring.require_not_erased("usr_1")
+    clock.time += 1000 * CACHE_SECONDS
+    ring.require_not_erased("usr_1")  # nobody says that she is gone
+    assert known == []
 
 
 # --- declarations ----------------------------------------------------------------------------
