@@ -40,6 +40,8 @@
     │                        read_model_stuck   503  yes   a view rejects an event of its stream
     ├── handlers.operating.overview.ProjectorSilent
     │                        projector_silent   503  yes   no pulse comes through its queue
+    ├── handlers.api.problems.RequestTimeout
+    │                        request_timeout    408  yes   the body did not come in time
     ├── handlers.api.problems.NotReady
     │                        not_ready          503  yes   readiness names what does not answer
     ├── NothingForSale       nothing_for_sale   503  no    this deployment takes no payments

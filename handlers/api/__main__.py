@@ -11,7 +11,7 @@ import sys
 
 import uvicorn
 
-from handlers.api import create_app, log
+from handlers.api import create_app, log, wire
 from handlers.api.serving import Server
 from infra.bootstrap import Application
 from infra.logs import configure
@@ -32,6 +32,7 @@ def serve(host: str, port: int) -> None:
         lifespan="on",
         access_log=False,
         log_config=None,
+        **wire.OPTIONS,
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

@@ -15,6 +15,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from handlers.api import log
 from handlers.api.problems import MEDIA_TYPE, last_resort, log_failure
+from handlers.api.wire import hurried
 
 _CONNECTION = "connection"
 # Nor does the kernel keep what it did not send: on, for no seconds.
@@ -55,7 +56,7 @@ class Edge:
             await send(message)
 
         try:
-            await self._app(scope, receive, answering)
+            await self._app(scope, hurried(receive), answering)
         except Exception as error:
             # Also what answers errors can fail; the server would say so in text/plain.
             if status or scope["type"] != ScopeType.HTTP:

@@ -59,6 +59,7 @@ _MEANING = {
     403: "Signed in, without the right to this; `missing` says what it takes.",
     404: "Absent, or somebody else's.",
     409: "The state of things forbids it now, or others kept writing; see `retryable`.",
+    408: "The body did not come in time.",
     410: "The account was erased; or, of an upload, storage lost the parts: see `code`.",
     413: "The body, or the file that it announces, is too large.",
     415: "The body is not sent as application/json.",
@@ -250,7 +251,8 @@ def _correct_body(
         body["required"] = {"type": "null"} not in schema.get("oneOf", [])
         for status in (400, 415):
             responses[str(status)] = _problem(status)
-    responses.setdefault("413", _problem(413))
+    for status in (408, 413):
+        responses.setdefault(str(status), _problem(status))
 
 
 def _problem(status: int) -> dict[str, Any]:

@@ -58,9 +58,11 @@ _CODES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     413: "body_too_large",
     415: "unsupported_media_type",
     429: "too_many_requests",
+    431: "head_too_large",
     503: "unavailable",
 }
 
@@ -158,6 +160,14 @@ class NotReady(SplitSoundError):
     retryable = True
 
 
+class RequestTimeout(SplitSoundError):
+    """A body that does not come."""
+
+    code = "request_timeout"
+    status = 408
+    retryable = True
+
+
 # What is a 503 by design: its words are for clients, and nobody has to look at it.
 _EXPECTED = NotReady | Paused | NothingForSale
 CHECKOUT, PACKS = "/v1/checkout", "/v1/packs"
@@ -210,6 +220,12 @@ def last_resort(scope: Scope) -> bytes:
     return _document(scope, _facts(Exception()))
 
 
+def unframed(status: int, detail: str, request_id: str) -> bytes:
+    """The document for what came over the wire and is no request: it has no path either."""
+    scope: Any = {"state": {"request_id": request_id}, "path": ""}
+    return _document(scope, (status, _CODES[status], status == 408, detail, {}, {}))
+
+
 _Facts = tuple[int, str, bool, str, dict[str, Any], dict[str, str]]
 
 
@@ -249,6 +265,8 @@ def _of_ours(error: SplitSoundError) -> _Facts:
         headers["WWW-Authenticate"] = _challenge(extra.pop("token_error", None), detail)
     if isinstance(error, InsufficientScope | PersonRequired):
         headers["WWW-Authenticate"] = _challenge("insufficient_scope", detail, extra.get("scope"))
+    if error.status == 408:
+        headers["Connection"] = "close"  # the rest of that body is nothing to wait for
     if error.status >= 500 and not isinstance(error, _EXPECTED | AccessDenied):
         # What a service told us may name hosts and tables: the log has it.
         detail, extra = _TOLD.get(error.code) or _hidden(error.status), {}

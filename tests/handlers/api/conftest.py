@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from domain.errors import AccessDenied
-from handlers.api import create_app
+from handlers.api import create_app, wire
 from handlers.api.events.hub import Hub
 from handlers.api.serving import Server
 from infra.bootstrap import Application
@@ -50,7 +50,9 @@ def note_projector(application: Application) -> None:
 def serving(application: Application, port: int = 0) -> Iterator[Served]:
     """Serve it on a free port, or that one, until the block ends."""
     app = create_app(application)
-    config = uvicorn.Config(app, port=port, lifespan="on", access_log=False, log_config=None)
+    config = uvicorn.Config(
+        app, port=port, lifespan="on", access_log=False, log_config=None, **wire.OPTIONS
+    )
     server = Server(config)
     note_projector(application)
     thread = threading.Thread(target=server.run, daemon=True)

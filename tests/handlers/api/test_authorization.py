@@ -121,7 +121,7 @@ class Matrix:
     def ask(self, route: Route, token: str | None, **ids: str) -> httpx.Response:
         """One request, held to the document if it is refused."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        body = {} if route.method in ("POST", "PATCH", "PUT") else None
+        body: dict[str, Any] | None = {} if route.method in ("POST", "PATCH", "PUT") else None
         with client(self.url, **headers) as http:
             self.document.watch_refusals(http)
             with http.stream(route.method, route.fill(ids), json=body) as answer:
