@@ -365,7 +365,7 @@ class Operations(ABC):
     def revoke_api_key(self, key_id: str) -> None:
         """Revoke an API key.
 
-        Ends it within seconds. Again is harmless.
+        Ends it within seconds. A key that is revoked already is not there any more: 404.
         """
         asked = Request(method="DELETE", path=f"/v1/api-keys/{segment(key_id)}")
         return self._call(asked, type(None))
