@@ -11,9 +11,15 @@
     │   ├── KeyReused        idempotency_key_reused 422 no same key, different body
     │   └── PartsMismatch    parts_mismatch     422  no    S3 lacks a part or its ETag differs
     ├── Unauthenticated      unauthenticated    401  no
+    │   └── SessionEnded     session_ended      401  no    signed out, or too old
+    │       └── infra.operations.sessions.Reused
+    │                        refresh_token_reused 401 no   an old one came again, so all are over
+    ├── SignInRefused        sign_in_refused    400  no    it did not come back as it went out
     ├── Forbidden            forbidden          403  no    signed in, without the right to it
+    │   ├── EmailNotVerified email_not_verified 403  no    the provider does not vouch for it
+    │   ├── ForeignOrigin    origin_not_allowed 403  no    a page of another site sent this
     │   ├── NotAnAdmin       not_an_admin       403  no    the address is not on the list
-    │   ├── AdminClaimMissing admin_claim_missing 403 no   sign in again with admin: true
+    │   ├── AdminClaimMissing admin_claim_missing 403 no   sign in again with admin=true
     │   ├── InsufficientScope insufficient_scope 403 no    the API key was made for less
     │   ├── PersonRequired   person_required    403  no    no API key may do this
     │   └── ConfirmationRequired confirmation_required 403 no  it cannot be taken back
@@ -34,6 +40,7 @@
     ├── Conflict             conflict           409  yes   others kept winning the stream
     ├── Unavailable          unavailable        503  yes   a service we need did not answer
     │   ├── StorageFull      storage_full       503  yes   no room left on a disk
+    │   ├── ProviderUnavailable identity_provider_unavailable 503 yes it does not answer right
     │   └── AccessDenied     access_denied_by_aws 503 no   AWS denied it: a policy has to change
     ├── Paused               paused             503  yes   operators shut intake or a model
     ├── projections.folding.ReadModelStuck
@@ -141,6 +148,23 @@ class Unauthenticated(SplitSoundError):
     status = 401
 
 
+class SessionEnded(Unauthenticated):
+    """The sign-in that a refresh token belongs to is over; sign in again."""
+
+    code = "session_ended"
+
+
+class SignInRefused(SplitSoundError):
+    """What the browser brings back from an identity provider is not what we sent it for.
+
+    Carries ``reason``: state (another browser, or too late), replayed, denied (by the person),
+    code (the provider does not take it) or id_token (it does not verify).
+    """
+
+    code = "sign_in_refused"
+    status = 400
+
+
 class Forbidden(SplitSoundError):
     """The user is known and may not do this. Carries ``missing``: what the right takes."""
 
@@ -176,6 +200,18 @@ class ConfirmationRequired(Forbidden):
     """What cannot be taken back is to be confirmed, or asked for right after having signed in."""
 
     code = "confirmation_required"
+
+
+class EmailNotVerified(Forbidden):
+    """The identity provider does not vouch that the address is the person's."""
+
+    code = "email_not_verified"
+
+
+class ForeignOrigin(Forbidden):
+    """A request that a cookie vouches for comes from a page that is none of ours."""
+
+    code = "origin_not_allowed"
 
 
 class NotFound(SplitSoundError):
@@ -294,6 +330,12 @@ class StorageFull(Unavailable):
     """No room left on a disk that we must write to; nothing was acknowledged."""
 
     code = "storage_full"
+
+
+class ProviderUnavailable(Unavailable):
+    """The identity provider does not answer, or not as OpenID Connect has it."""
+
+    code = "identity_provider_unavailable"
 
 
 class AccessDenied(Unavailable):

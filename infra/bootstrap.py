@@ -21,7 +21,8 @@ from infra.clock import SystemClock, SystemIds
 from infra.digests.bucket import AuditBucket
 from infra.digests.signers import KeyFileSigner, KmsSigner, Signer
 from infra.event_store.dynamodb import DynamoDBStore
-from infra.identity import Identity
+from infra.identity import Identity, providers
+from infra.identity.pending import PendingLogins
 from infra.keys import KeyFiles, KeyStore, KeyTable, KmsSealing
 from infra.objects import S3_CONFIG, Objects
 from infra.operations import (
@@ -36,6 +37,7 @@ from infra.operations import (
     Turns,
 )
 from infra.operations.predictions import Predictions
+from infra.operations.sessions import DAY, Sessions
 from infra.payments import configured
 from infra.personal import PersonalFields
 from infra.publishing import Publisher
@@ -48,6 +50,7 @@ from projections.catch_up import Reading
 from projections.results import KnownResults
 
 if TYPE_CHECKING:
+    from infra.identity.openid import OpenIDProvider
     from infra.payments.gateway import StripePayments
     from infra.webhooks import AddressGuard
 
@@ -243,6 +246,28 @@ class Application:
     def identity(self) -> Identity:
         """Access tokens."""
         return Identity(self.keys, self.settings, self.clock)
+
+    @cached_property
+    def openid(self) -> dict[str, OpenIDProvider]:
+        """Who signs people in, by name. Raises Invalid."""
+        from infra.identity.openid import OpenIDProvider  # only the API
+
+        known = providers.configured(self.settings)
+        return {name: OpenIDProvider(each, self.clock) for name, each in known.items()}
+
+    @cached_property
+    def pending_logins(self) -> PendingLogins:
+        """Sign-ins on their way."""
+        return PendingLogins(self.keys, self.clock)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Sign-ins that last."""
+        secret = self.keys.get_or_make("sessions.key", lambda: os.urandom(32))
+        idle, longest = self.settings.session_idle_days, self.settings.session_longest_days
+        return Sessions(
+            self.operational_table, self.clock, secret, idle=idle * DAY, longest=longest * DAY
+        )
 
     @cached_property
     def objects(self) -> Objects:

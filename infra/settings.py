@@ -30,10 +30,15 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     Table, bus, queue and bucket names are the template's outputs; on AWS ``SPLITSOUND_STAGE`` and
     ``SPLITSOUND_ACCOUNT`` give them all, see ``infra.stage``. keys: the directory of secrets on
-    a laptop; on AWS they stand in keys_table, encrypted by the KMS key keys_key. identity:
-    ``development`` lets anyone sign in with any address and must never face the internet.
-    admin_emails_csv: who may sign in as an administrator; nobody when it is empty. metrics_token:
-    the bearer token with which ``/metrics`` is scraped; without one only administrators read it.
+    a laptop; on AWS they stand in keys_table, encrypted by the KMS key keys_key. metrics_token: the
+    bearer token with which ``/metrics`` is scraped; without one only administrators read it.
+
+    oidc_providers: JSON, who signs people in, see ``infra.identity.providers``; nobody when it is
+    empty. public_url: where browsers reach this API, ``https://api.example.org``.
+    sign_in_return_url: the page that a sign-in leads back to where it names none.
+    session_idle_days: until a sign-in that is not used ends; session_longest_days: until any does.
+    admin_emails_csv: who may sign in as an administrator, where the provider's word is taken for
+    it; nobody when it is empty.
 
     presign_seconds: how long presigned URLs live. signer_role: the role that signs them, see
     ``infra.signing``; without one this process's own credentials do.
@@ -91,7 +96,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     keys_key: str = ""
     audit_bucket: str = ""
     journal: Path | None = None
-    identity: str = "development"
+    oidc_providers: str = ""
+    public_url: str = ""
+    sign_in_return_url: str = ""
+    session_idle_days: int = 30
+    session_longest_days: int = 180
     admin_emails_csv: str = ""
     metrics_token: str = ""
     issuer: str = "splitsound"

@@ -9,10 +9,10 @@ from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.types import ControllerRouterHandler
 
 from handlers.api.admin import ADMIN
 from handlers.api.auth.key_set import key_set
+from handlers.api.auth.routes import AUTH
 from handlers.api.batches import begin_several, request_several
 from handlers.api.capabilities import capabilities
 from handlers.api.checkout import check_out
@@ -32,7 +32,6 @@ from handlers.api.problems import on_error
 from handlers.api.purchases import PURCHASES
 from handlers.api.requests import ApiRequest, authenticated, require_scopes
 from handlers.api.service import Service
-from handlers.api.session import sign_in
 from handlers.api.stripe_webhook import receive
 from handlers.api.uploads import UPLOADS
 from handlers.api.usage import usage
@@ -46,10 +45,10 @@ EXPOSED = ["ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-Id"
 def create_app(application: Application) -> Litestar:
     """The API over that application. Its parts are made when the lifespan begins.
 
-    Raises Invalid when what is sold is not configured as it should be, and ImproperlyConfigured
-    when a route does not say which API keys it takes.
+    Raises Invalid when what is sold, or who signs people in, is not configured as it should be, and
+    ImproperlyConfigured when a route does not say which API keys it takes.
     """
-    _ = application.packs
+    _ = application.packs, application.openid
     service = Service(application)
     listeners = Hub(service)
 
@@ -60,7 +59,7 @@ def create_app(application: Application) -> Litestar:
             listeners.end()
 
     app = Litestar(
-        route_handlers=[healthz, readyz, metrics, key_set, _version_one(application)],
+        route_handlers=[healthz, readyz, metrics, key_set, _version_one()],
         dependencies={
             "service": Provide(lambda: service, sync_to_thread=False),
             "listeners": Provide(lambda: listeners, sync_to_thread=False),
@@ -80,7 +79,7 @@ def create_app(application: Application) -> Litestar:
     return app
 
 
-def _version_one(application: Application) -> Router:
+def _version_one() -> Router:
     personal = Router(
         "/",
         route_handlers=[
@@ -103,15 +102,14 @@ def _version_one(application: Application) -> Router:
         guards=[authenticated],
         security=[{SCHEME: []}],
     )
-    public: list[ControllerRouterHandler] = [capabilities, show_packs, receive]
-    if application.settings.identity == "development":
-        public.append(sign_in)
-    return Router("/v1", route_handlers=[*public, personal])
+    return Router("/v1", route_handlers=[capabilities, show_packs, receive, AUTH, personal])
 
 
 def _cors(origins: str) -> CORSConfig:
+    allowed = [o.strip() for o in origins.split(",") if o.strip()]
     return CORSConfig(
-        allow_origins=[o.strip() for o in origins.split(",") if o.strip()],
+        allow_origins=allowed,
+        allow_credentials="*" not in allowed,  # the session cookie, for origins that are named
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=[
             "Authorization",

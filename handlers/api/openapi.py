@@ -53,7 +53,7 @@ _VARIANTS: dict[int, type[Problem]] = {
     503: UnavailableProblem,
 }
 _MEANING = {
-    400: "The body is not JSON.",
+    400: "The body is not JSON, or a sign-in did not come back as it went out.",
     401: "No access token or API key, or one that is not valid.",
     402: "The account cannot cover the price.",
     403: "Signed in, without the right to this; `missing` says what it takes.",
@@ -204,6 +204,7 @@ def _declare_events(content: dict[str, Any], events: dict[str, type]) -> None:
     content["text/event-stream"] = {"schema": text, "x-itemSchema": {"oneOf": each}}
 
 
+_NO_BODY = ("204", "303", "304")
 _ETAG = {"schema": {"type": "string"}, "required": True}
 _IF_NONE_MATCH = {
     "name": "If-None-Match",
@@ -227,16 +228,22 @@ def _correct_operation(operation: dict[str, Any]) -> None:
     for status in (500, 503):
         responses.setdefault(str(status), _problem(status))
     for status, response in responses.items():
-        headers = response.setdefault("headers", {})
-        for header in headers.values():
-            header.setdefault("schema", {"type": "string"})
-        headers["X-Request-Id"] = {"schema": {"type": "string"}}
-        if status == "401":
-            headers["WWW-Authenticate"] = {"schema": {"type": "string"}, "required": True}
-        if status == "403":
-            headers["WWW-Authenticate"] = {"schema": {"type": "string"}}
-        if status in ("409", "429", "503"):
-            headers["Retry-After"] = {"schema": {"type": "integer"}}
+        _correct_response(status, response)
+
+
+def _correct_response(status: str, response: dict[str, Any]) -> None:
+    if status in _NO_BODY:
+        response.pop("content", None)
+    headers = response.setdefault("headers", {})
+    for header in headers.values():
+        header.setdefault("schema", {"type": "string"})
+    headers["X-Request-Id"] = {"schema": {"type": "string"}}
+    if status == "401":
+        headers["WWW-Authenticate"] = {"schema": {"type": "string"}, "required": True}
+    if status == "403":
+        headers["WWW-Authenticate"] = {"schema": {"type": "string"}}
+    if status in ("409", "429", "503"):
+        headers["Retry-After"] = {"schema": {"type": "integer"}}
 
 
 def _correct_body(

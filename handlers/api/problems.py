@@ -32,6 +32,7 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = {
     "asset_not_ready": 2,
     "conflict": 1,
+    "identity_provider_unavailable": 5,
     "unavailable": 2,
     "not_ready": 2,
     "projector_silent": 10,
@@ -47,6 +48,8 @@ _HUNG_UP = "client disconnected prematurely"
 _TOLD = {
     "storage_full": "There is no room left to store anything; nothing was acknowledged. "
     "Once the operator has made room, send the same request again.",
+    "identity_provider_unavailable": "The identity provider does not answer as it should; nobody "
+    "was signed in. Try again, or sign in with another one.",
     "read_model_stuck": "This view cannot follow its events at the moment; operators see it. "
     "Nothing is lost: it will show everything once they have repaired it. Try again later.",
 }

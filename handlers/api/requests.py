@@ -165,14 +165,14 @@ async def administrator(
     service: Service = connection.app.state.service
     caller: Caller = connection.scope["auth"]
     lacking = [] if caller.admin else ["claim"]
-    if not service.application.identity.is_listed(caller.user_id):
+    if not service.application.identity.is_listed(caller.mark):
         raise NotAnAdmin(
             "Your address is not on the list of administrators (ADMIN_EMAILS_CSV).",
             missing=["list", *lacking],
         )
     if lacking:
         raise AdminClaimMissing(
-            'This token is not an administrator\'s: sign in again with {"admin": true}.',
+            "This token is not an administrator's: sign in again with admin=true.",
             missing=lacking,
         )
 

@@ -22,6 +22,7 @@ from domain.ids import derived
 from domain.user import UserState, present
 from handlers.api import log
 from handlers.api.acknowledged import Acknowledged
+from handlers.api.auth.origins import Origins
 from handlers.api.keys.ring import KeyRing
 from handlers.api.paging import Cursors
 from handlers.api.waiting import Waiting
@@ -43,6 +44,7 @@ THREADS = 32
 _PARTS = (
     "context", "reading", "operations", "parked", "pulses", "speeds", "sqs", "identity", "objects",
     "packs", "payments", "deliveries", "turns", "webhook_guard", "personal",
+    "sessions", "pending_logins",
 )  # fmt: skip
 
 
@@ -52,6 +54,7 @@ class Service:
     def __init__(self, application: Application) -> None:
         self.application = application
         self.acknowledged = Acknowledged()
+        self.origins = Origins(application.settings)
         self.listeners: list[Callable[[str, int, str], None]] = []
         """Called in the event loop with stream, version and actor of what was committed here."""
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
@@ -68,6 +71,8 @@ class Service:
         await self.run(self._prepare)
         async with self.application.objects:
             yield
+        for provider in self.application.openid.values():
+            await provider.close()
         self._checks.shutdown(wait=False, cancel_futures=True)
         self._judging.shutdown(wait=False, cancel_futures=True)
         self._paying.shutdown(wait=False, cancel_futures=True)
@@ -86,11 +91,8 @@ class Service:
         )
         self.scrapes = Scrapes(application)
         self.waiting = Waiting(application)
-        if application.settings.identity == "development" and application.settings.admin_emails_csv:
-            log.warning(
-                "anyone can become an administrator: the development identity provider asks for "
-                "no proof of an address, and there is a list of administrators"
-            )
+        if not application.openid:
+            log.warning("nobody can sign in: SPLITSOUND_OIDC_PROVIDERS names no provider")
 
     @property
     def objects(self) -> Objects:

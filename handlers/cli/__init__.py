@@ -33,11 +33,13 @@ _COMMANDS = {
     "models": "List the models that are offered here; add checkpoints, check them all.",
     "smoke": "Try a deployed stage from outside: its health, and a song of three seconds.",
     "cost": "What a month would cost on AWS, line by line.",
+    "keys": "See and change the keys that sign access tokens.",
     "doctor": "Check this machine and the running stack, and say what to do.",
     "bench": "Measure speed and memory; print a table, write JSON.",
 }
 # Where a command is, if not as ``command`` in the module of its name.
 _PLACES = {
+    "keys": ("signing_keys", "command"),
     "pause": ("switches", "pause"),
     "resume": ("switches", "resume"),
     "paused": ("switches", "paused"),

@@ -10,7 +10,7 @@ import click
 
 from handlers.cli import terminal
 from handlers.cli.outcome import BadInput, Ended, Interrupted
-from handlers.cli.reach import api_options, api_url, connect, json_option, whose
+from handlers.cli.reach import api_options, api_url, caller_name, connect, json_option, whose
 from handlers.cli.tables import Table
 from handlers.cli.terminal import Display
 from handlers.cli.words import command_line, counted
@@ -40,6 +40,7 @@ def command(
     no_wait: bool,
     api: str | None,
     email: str,
+    api_key: str,
     data: Path,
     as_json: bool,
 ) -> None:
@@ -48,12 +49,13 @@ def command(
     Every call opens a new purchase. The local stack has a stand-in for Stripe: no money moves.
     """
     display = terminal.display(as_json)
-    with connect(api_url(api, data), email) as client:
+    with connect(api_url(api, data), email, api_key) as client:
         packs = client.list_packs().items
         if pack is None:
             if pay or no_wait:
                 raise BadInput("Name the pack to buy; `buy` alone shows what is sold.")
-            _show(client, email, packs, as_json, display, whose(api, email, data))
+            caller, who = caller_name(email, api_key), whose(api, email, data)
+            _show(client, caller, packs, as_json, display, who)
             return
         _check(pack, packs)
         opened = client.check_out(Order(pack=pack))
@@ -76,7 +78,7 @@ def command(
 
 def _show(
     client: Client,
-    email: str,
+    caller: str,
     packs: list[PackBody],
     as_json: bool,
     display: Display,
@@ -96,7 +98,7 @@ def _show(
     table.draw(display.console)
     display.blank()
     owed = f", {balance.debt} owed" if balance.debt else ""
-    display.fact("You have", f"{counted(balance.available, 'credit')}{owed} ({email})")
+    display.fact("You have", f"{counted(balance.available, 'credit')}{owed} ({caller})")
     display.fact("Buy", command_line("buy", packs[0].name, **who))
 
 

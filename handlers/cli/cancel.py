@@ -15,9 +15,11 @@ from handlers.cli.words import safe
 @click.argument("job_id", metavar="JOB")
 @api_options
 @json_option
-def command(job_id: str, api: str | None, email: str, data: Path, as_json: bool) -> None:
+def command(
+    job_id: str, api: str | None, email: str, api_key: str, data: Path, as_json: bool
+) -> None:
     """Cancel JOB (job_...); a job that has already ended stays as it ended."""
-    with connect(api_url(api, data), email) as client:
+    with connect(api_url(api, data), email, api_key) as client:
         job = client.cancel_job(job_id)
     if as_json:
         terminal.emit({"job_id": job.job_id, "status": job.status})

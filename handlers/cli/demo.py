@@ -101,7 +101,7 @@ def _show(stack: LocalStack, song: Path, own: bool, out: Path, display: Display)
     display.fact("Song", f"{named(song.name)}, {terminal.size(trip.song.size)}{made}")
     with connect(stack.api_url, EMAIL) as api:
         # Never on a user's own account at Stripe.
-        job = _separate(api, trip, stack.payments is not None, display)
+        job = _separate(api, trip, stack.stand_ins.payments is not None, display)
         files = journey.take_home(api, trip, job, out, display)
         display.fact("Stages", _stages(job))
         _print_files(job, files, own, display)

@@ -38,7 +38,9 @@ json_option = click.option(
 
 
 def api_options(command: F) -> F:
-    """``--api``, ``--email`` and ``--data``: how a client finds the API and who asks."""
+    """``--api``, ``--email``, ``--api-key`` and ``--data``: how a client finds the API, and who
+    asks.
+    """
     api = click.option(
         "--api",
         envvar="SPLITSOUND_API",
@@ -53,9 +55,17 @@ def api_options(command: F) -> F:
         default=DEFAULT_EMAIL,
         show_default=True,
         metavar="ADDRESS",
-        help="Whom to sign in as.",
+        help="Whom to sign in as, with the local stack's provider.",
     )
-    return api(email(data_option(command)))
+    key = click.option(
+        "--api-key",
+        envvar="SPLITSOUND_API_KEY",
+        show_envvar=True,
+        default="",
+        metavar="KEY",
+        help="Act with an API key instead. The variable keeps it out of lists of processes.",
+    )
+    return api(email(key(data_option(command))))
 
 
 def api_url(api: str | None, data: Path) -> str:
@@ -72,18 +82,25 @@ def api_url(api: str | None, data: Path) -> str:
     return state.url
 
 
-def connect(url: str, email: str, notice: Callable[[str], object] = lambda _: None) -> Client:
+def connect(
+    url: str, email: str, api_key: str = "", notice: Callable[[str], object] = lambda _: None
+) -> Client:
     """The API at ``url`` as that person sees it. notice: hears when we wait for it."""
     from handlers.client.client import Client
 
-    return Client(url, credentials(email), notice=notice)
+    return Client(url, credentials(email, api_key), notice=notice)
 
 
-def credentials(email: str) -> Credentials:
-    """How the command line signs in as that address."""
-    from handlers.client.credentials import DevelopmentSignIn
+def credentials(email: str, api_key: str = "") -> Credentials:
+    """How the command line signs in: with the key, where there is one, else as that address."""
+    from handlers.client.credentials import ApiKey, LocalSignIn
 
-    return DevelopmentSignIn(email)
+    return ApiKey(api_key) if api_key else LocalSignIn(email)
+
+
+def caller_name(email: str, api_key: str) -> str:
+    """Who that is, for people."""
+    return "with an API key" if api_key else email
 
 
 def none_runs(data: Path) -> str:

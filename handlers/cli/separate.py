@@ -11,7 +11,7 @@ from domain.audio import FORMATS
 from handlers.cli import folders, journey, terminal, upload
 from handlers.cli.journey import Trip, Wish
 from handlers.cli.outcome import Interrupted
-from handlers.cli.reach import api_options, api_url, connect, json_option, whose
+from handlers.cli.reach import api_options, api_url, caller_name, connect, json_option, whose
 from handlers.cli.terminal import Display
 from handlers.cli.words import command_line, plain
 from handlers.client.bodies import Job
@@ -55,6 +55,7 @@ def command(
     no_reuse: bool,
     api: str | None,
     email: str,
+    api_key: str,
     data: Path,
     as_json: bool,
 ) -> None:
@@ -74,9 +75,9 @@ def command(
     folders.check(file, out)
     trip = Trip(journey.read(file, display))
     url, waiting = api_url(api, data), lambda words: display.fact("Waiting", words)
-    with connect(url, email, waiting) as client, StopSignals():
+    with connect(url, email, api_key, waiting) as client, StopSignals():
         try:
-            job = _travel(client, email, trip, wish, display)
+            job = _travel(client, caller_name(email, api_key), trip, wish, display)
             files = journey.take_home(client, trip, job, out, display)
         except KeyboardInterrupt:  # or SIGTERM
             reached = whose(api, email, data)
@@ -86,9 +87,9 @@ def command(
         terminal.emit(_document(job, files))
 
 
-def _travel(client: Client, email: str, trip: Trip, wish: Wish, display: Display) -> Job:
+def _travel(client: Client, caller: str, trip: Trip, wish: Wish, display: Display) -> Job:
     client.authenticate()
-    display.fact("Signed in", f"{email} at {client.url}")
+    display.fact("Signed in", f"{caller} at {client.url}")
     journey.check(client, wish)
     journey.bring(client, trip, display)
     job = journey.request(client, trip, wish, display)

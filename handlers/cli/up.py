@@ -118,8 +118,11 @@ def _addresses(stack: LocalStack, show: Display) -> None:
     show.fact("API", stack.api_url)
     show.fact("OpenAPI", f"{stack.api_url}/schema")
     show.fact("Storage", f"{stack.storage_url} (S3, presigned URLs only)")
-    if stack.payments is not None:
-        show.fact("Payments", f"{stack.payments.url} (a stand-in for Stripe: no real money)")
+    payments, identity = stack.stand_ins.payments, stack.stand_ins.identity
+    if payments is not None:
+        show.fact("Payments", f"{payments.url} (a stand-in for Stripe: no real money)")
+    if identity is not None:
+        show.fact("Sign-in", f"{identity.url} (an OpenID provider: anyone, as any address)")
 
 
 def _tell(stack: LocalStack, show: Display, took: str, data: Path) -> None:

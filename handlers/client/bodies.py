@@ -105,10 +105,32 @@ class AudioFacts(Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class BatchedJob(Struct, frozen=True, kw_only=True):
+    """status: as the job alone would have been answered with. One of the others is null."""
+
+    status: int
+    job: Job | None = None
+    problem: Problem | None = None
+
+
+class BatchedUpload(Struct, frozen=True, kw_only=True):
+    """status: as the upload alone would have been answered with. One of the others is null."""
+
+    status: int
+    upload: Upload | None = None
+    problem: Problem | None = None
+
+
 class Because(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """reason: why; it is kept with the fact."""
 
     reason: str
+
+
+class BegunUploads(Struct, frozen=True, kw_only=True):
+    """In the order in which they were asked for. Each has at most 50 URLs at first."""
+
+    items: list[BatchedUpload]
 
 
 class Break(Struct, frozen=True, kw_only=True):
@@ -157,6 +179,12 @@ class Completion(Struct, frozen=True, kw_only=True, omit_defaults=True):
     parts: list[NamedPart] | UnsetType | None = UNSET
 
 
+class Confirmation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """email: the person's own address, so that nobody is forgotten by accident."""
+
+    email: str
+
+
 class ControlChange(Struct, frozen=True, kw_only=True):
     """One turn of a switch. version: in the stream `controls-all`; retry_seconds: of a pause."""
 
@@ -174,13 +202,6 @@ class Controls(Struct, frozen=True, kw_only=True):
 
     paused: list[PausedSubject]
     changes: list[ControlChange]
-
-
-class Credentials(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who signs in. admin: ask for a token that ``/v1/admin`` takes."""
-
-    email: str
-    admin: bool | UnsetType = UNSET
 
 
 class DayReport(Struct, frozen=True, kw_only=True):
@@ -358,11 +379,29 @@ class Endpoints(Struct, frozen=True, kw_only=True):
     items: list[Endpoint]
 
 
+class ErasureBegun(Struct, frozen=True, kw_only=True):
+    """It goes on by itself and takes minutes; until then nobody can sign up with that account."""
+
+    user_id: str
+    stream: str
+    version: int
+
+
 class Failure(Struct, frozen=True, kw_only=True):
     """Why something ended badly. code: for programs; detail: for people."""
 
     code: str
     detail: str
+
+
+class FieldError(Struct, frozen=True, kw_only=True):
+    """One thing that is wrong. pointer: into the body; parameter, header: outside of it."""
+
+    detail: str
+    pointer: str = ""
+    parameter: str = ""
+    header: str = ""
+    number: int = 0
 
 
 class FinishedStage(Struct, frozen=True, kw_only=True):
@@ -474,6 +513,12 @@ class Job(Struct, frozen=True, kw_only=True):
     version: int
 
 
+class JobBatch(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What to separate."""
+
+    jobs: list[JobWish]
+
+
 class JobBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What to separate. model: the default one unless named, with a prompt one that takes it.
 
@@ -490,6 +535,23 @@ class JobBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
     prompt: str | UnsetType | None = UNSET
     bundle: bool | UnsetType = UNSET
     reuse: bool | UnsetType = UNSET
+
+
+class JobChange(Struct, frozen=True, kw_only=True):
+    """A job of the user's that changed; the version orders what is said of it."""
+
+    job_id: str
+    version: int
+    status: str
+    job: Job
+
+
+class JobEnd(Struct, frozen=True, kw_only=True):
+    """Nothing more is to come of the job."""
+
+    job_id: str
+    status: str
+    version: int
 
 
 class JobFailure(Struct, frozen=True, kw_only=True):
@@ -522,6 +584,19 @@ class JobPage(Struct, frozen=True, kw_only=True):
 
     items: list[Job]
     cursor: str | None = None
+
+
+class JobProgress(Struct, frozen=True, kw_only=True):
+    """What changes of an open job while its version does not; each as in ``Job``."""
+
+    job_id: str
+    version: int
+    status: str
+    attempt: int
+    stage: str | None = None
+    progress: float
+    queue_position: int | None = None
+    estimated_end_at: datetime | None = None
 
 
 class JobWish(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -616,6 +691,24 @@ class MadeKey(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
     key: str | None = None
+
+
+class Me(Struct, frozen=True, kw_only=True):
+    """The person that the token or API key speaks for.
+
+    issuer: where the person signs in. admin: on the list of administrators, with a token that
+    was asked for as one's. scopes: what the API key may do; null for a signed-in person, who
+    may do everything.
+    """
+
+    user_id: str
+    email: str
+    issuer: str
+    created_at: datetime
+    admin: bool
+    scopes: list[str] | None = None
+    stream: str
+    version: int
 
 
 class MissingPart(Struct, frozen=True, kw_only=True):
@@ -798,6 +891,23 @@ class PausedSubject(Struct, frozen=True, kw_only=True):
     by: str
 
 
+class Problem(Struct, frozen=True, kw_only=True):
+    """A problem document. type and code are stable; detail is for people.
+
+    retryable: the same request may succeed later. Members beyond these belong to the code.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    instance: str
+    retryable: bool
+    errors: list[FieldError] | None = None
+
+
 class ProjectorBody(Struct, frozen=True, kw_only=True):
     """alive: a pulse came through its queue lately; silent_seconds: since the last one did."""
 
@@ -806,6 +916,20 @@ class ProjectorBody(Struct, frozen=True, kw_only=True):
     processes: int
     backlog: int
     dead_letters: int
+
+
+class ProviderBody(Struct, frozen=True, kw_only=True):
+    """name: in the path; title: what a button says; login: the path to send the browser to."""
+
+    name: str
+    title: str
+    login: str
+
+
+class ProviderList(Struct, frozen=True, kw_only=True):
+    """items: as configured; empty where nobody can sign in."""
+
+    items: list[ProviderBody]
 
 
 class PublicKey(Struct, frozen=True, kw_only=True):
@@ -911,6 +1035,14 @@ class ReadModels(Struct, frozen=True, kw_only=True):
     items: list[ReadModel]
 
 
+class Ready(Struct, frozen=True, kw_only=True):
+    """All that had changed was told; from here on changes come as they happen. open: jobs that
+    have not ended.
+    """
+
+    open: int
+
+
 class RebuildBody(Struct, frozen=True, kw_only=True):
     """A rebuild under way. done: 0..1 of the events; silent_seconds: since its last sign of life.
 
@@ -962,6 +1094,12 @@ class Rejection(Struct, frozen=True, kw_only=True):
     traceback: str
 
 
+class RequestedJobs(Struct, frozen=True, kw_only=True):
+    """In the order in which they were asked for, which is that in which credits are reserved."""
+
+    items: list[BatchedJob]
+
+
 class ResumeWish(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What to open again, and why."""
 
@@ -993,6 +1131,13 @@ class Session(Struct, frozen=True, kw_only=True):
     expires_in: int
     user_id: str
     admin: bool
+
+
+class SignInAgain(Struct, frozen=True, kw_only=True):
+    """Why the stream ends: the token does not hold any more. code, detail: as in a problem."""
+
+    code: str
+    detail: str
 
 
 class Statement(Struct, frozen=True, kw_only=True):
@@ -1093,6 +1238,12 @@ class Upload(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     stream: str
     version: int
+
+
+class UploadBatch(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Files to upload."""
+
+    uploads: list[NewUpload]
 
 
 class Usage(Struct, frozen=True, kw_only=True):

@@ -77,7 +77,7 @@ class Exchange:
 
     def build(self, asked: Request, token: str | None) -> httpx.Request:
         """The request as it goes over the wire."""
-        headers = dict(asked.headers)
+        headers = {"X-Requested-With": "splitsound-client"} | asked.headers
         content = None if asked.body is None else msgspec.json.encode(asked.body)
         if content is not None:
             headers["Content-Type"] = "application/json"

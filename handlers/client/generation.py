@@ -49,7 +49,7 @@ def _bodies(document: dict[str, Any]) -> str:
 
 
 def _is_problem(name: str) -> bool:
-    return name.endswith("Problem") or name == "FieldError"
+    return name.endswith("Problem") and name != "Problem"
 
 
 def _sent(document: dict[str, Any], schemas: dict[str, Schema]) -> set[str]:
@@ -192,8 +192,10 @@ def _each(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
 def _method(method: str, path: str, told: dict[str, Any]) -> str:
     parameters = told.get("parameters", ())
     inside = [p for p in parameters if p["in"] == "path"]
-    query = [p for p in parameters if p["in"] == "query"]
     headers = {p["name"] for p in parameters if p["in"] == "header"}
+    # What a header says need not be said again.
+    said = {_name(name).lower() for name in headers}
+    query = [p for p in parameters if p["in"] == "query" and p["name"] not in said]
     body = _body(told)
     wanted = [f"{_name(p['name'])}: str" for p in inside]
     if body:

@@ -13,11 +13,12 @@ from handlers.client.bodies import (
     AssetChange,
     AssetPage,
     Because,
+    BegunUploads,
     Capabilities,
     CheckoutBody,
     Completion,
+    Confirmation,
     Controls,
-    Credentials,
     DayReport,
     DeadLetterFile,
     DeadLetters,
@@ -28,8 +29,10 @@ from handlers.client.bodies import (
     EndpointChange,
     Endpoints,
     EndpointWithSecret,
+    ErasureBegun,
     Health,
     Job,
+    JobBatch,
     JobBody,
     JobFile,
     JobPage,
@@ -37,6 +40,7 @@ from handlers.client.bodies import (
     Keys,
     KeySet,
     MadeKey,
+    Me,
     NewEndpoint,
     NewKey,
     NewUpload,
@@ -44,6 +48,7 @@ from handlers.client.bodies import (
     Order,
     PackList,
     PauseWish,
+    ProviderList,
     Purchase,
     PurchasePage,
     QuoteAnswer,
@@ -51,6 +56,7 @@ from handlers.client.bodies import (
     ReadModels,
     Received,
     Redrive,
+    RequestedJobs,
     ResumeWish,
     Rollback,
     Rotation,
@@ -58,6 +64,7 @@ from handlers.client.bodies import (
     Statement,
     StreamHistory,
     Upload,
+    UploadBatch,
     UsageReport,
 )
 from handlers.client.events import Event
@@ -344,6 +351,21 @@ class Operations(ABC):
         )
         return self._call(asked, UsageReport)
 
+    def erase_user(
+        self, user_id: str, body: Because, *, idempotency_key: str | None = None
+    ) -> ErasureBegun:
+        """Forget a person.
+
+        The same as when a person asks for it by `DELETE /v1/me`. Again is harmless.
+        """
+        asked = Request(
+            method="POST",
+            path=f"/v1/admin/users/{segment(user_id)}/erase",
+            body=body,
+            headers=self._keyed(idempotency_key),
+        )
+        return self._call(asked, ErasureBegun)
+
     def list_api_keys(self) -> Keys:
         """List API keys.
 
@@ -369,6 +391,83 @@ class Operations(ABC):
         """
         asked = Request(method="DELETE", path=f"/v1/api-keys/{segment(key_id)}")
         return self._call(asked, type(None))
+
+    def finish_sign_in(
+        self,
+        *,
+        code: str | None = None,
+        state: str | None = None,
+        error: str | None = None,
+        iss: str | None = None,
+    ) -> str:
+        """Come back from a provider.
+
+        For the provider's answer alone. The first sign-in signs the person up. A browser that
+        cannot be signed in goes back to its page with ``?error=<code>``; programs get the
+        problem.
+        """
+        asked = Request(
+            method="GET",
+            path="/v1/auth/callback",
+            query={"code": code, "state": state, "error": error, "iss": iss},
+        )
+        return self._location(asked)
+
+    def sign_out(self) -> None:
+        """Sign out here.
+
+        Ends this browser's session; again is harmless. Its access token lives out its minutes.
+        """
+        asked = Request(method="POST", path="/v1/auth/logout")
+        return self._call(asked, type(None), signed=False)
+
+    def sign_out_everywhere(self) -> None:
+        """Sign out everywhere.
+
+        Ends every session of yours, on every device. Access tokens that are out live at most 15
+        minutes more; API keys are another matter and stay.
+        """
+        asked = Request(method="POST", path="/v1/auth/logout-everywhere")
+        return self._call(asked, type(None))
+
+    def list_providers(self) -> ProviderList:
+        """Who signs people in.
+
+        One button for each. Needs no token.
+        """
+        asked = Request(method="GET", path="/v1/auth/providers")
+        return self._call(asked, ProviderList, signed=False)
+
+    def refresh_session(self) -> Session:
+        """Get an access token.
+
+        For the session cookie, after a sign-in and whenever the access token has expired. Each
+        refresh token is good once, and for half a minute more for a tab that was late or an
+        answer that got lost; after that, whoever brings it ends the session for all
+        (refresh_token_reused).
+        """
+        asked = Request(method="POST", path="/v1/auth/refresh")
+        return self._call(asked, Session, signed=False)
+
+    def begin_sign_in(
+        self,
+        provider: str,
+        *,
+        return_to: str | None = None,
+        admin: bool | None = None,
+        login_hint: str | None = None,
+    ) -> str:
+        """Begin a sign-in.
+
+        Send the browser here, as a navigation. It comes back to ``return_to``, signed in, or
+        with ``?error=<code>``. ``admin``: ask for an administrator's token.
+        """
+        asked = Request(
+            method="GET",
+            path=f"/v1/auth/{segment(provider)}/login",
+            query={"return_to": return_to, "admin": admin, "login_hint": login_hint},
+        )
+        return self._location(asked)
 
     def get_capabilities(self) -> Capabilities:
         """What is on offer.
@@ -409,6 +508,16 @@ class Operations(ABC):
         )
         return self._call(asked, Statement)
 
+    def follow_jobs(self, *, last_event_id: str | None = None) -> Iterator[Event]:
+        """Follow all jobs.
+
+        At first the open jobs, or with `Last-Event-ID` those that changed since; then `ready`;
+        from then on every job that is new or changes. Ids are opaque. A job may be told again:
+        its version orders what is said of it. The newest 2,000 jobs are followed.
+        """
+        asked = Request(method="GET", path="/v1/events")
+        return self._listen(asked, last_event_id)
+
     def list_jobs(
         self,
         *,
@@ -438,6 +547,17 @@ class Operations(ABC):
             method="POST", path="/v1/jobs", body=body, headers=self._keyed(idempotency_key)
         )
         return self._call(asked, Job)
+
+    def create_jobs(self, body: JobBatch, *, idempotency_key: str | None = None) -> RequestedJobs:
+        """Request several separations.
+
+        Queues up to 50 jobs, in order: when the credits run out, the later ones are answered
+        with 402 in their places and the earlier ones are queued.
+        """
+        asked = Request(
+            method="POST", path="/v1/jobs/batch", body=body, headers=self._keyed(idempotency_key)
+        )
+        return self._call(asked, RequestedJobs)
 
     def get_job(self, job_id: str, *, min_version: int | None = None) -> Job:
         """One job.
@@ -470,6 +590,18 @@ class Operations(ABC):
             headers=self._keyed(idempotency_key),
         )
         return self._call(asked, Job)
+
+    def follow_job(self, job_id: str, *, last_event_id: str | None = None) -> Iterator[Event]:
+        """Follow a job.
+
+        `job` events are the job itself, as GET gives it, with its version as id: at first as it
+        stands, unless `Last-Event-ID` says that you have that; then whenever its version
+        changed. Versions between two looks are skipped. `progress`, without an id, is what
+        changes meanwhile. After `end` the stream closes; ask with the last id again, and the
+        answer is 204.
+        """
+        asked = Request(method="GET", path=f"/v1/jobs/{segment(job_id)}/events")
+        return self._listen(asked, last_event_id)
 
     def restore_job(self, job_id: str) -> Job:
         """Restore a job's results.
@@ -554,6 +686,35 @@ class Operations(ABC):
         asked = Request(method="POST", path=f"/v1/library/{segment(asset_id)}/restore")
         return self._call(asked, Asset)
 
+    def get_me(self) -> Me:
+        """Who am I.
+
+        Whom this token or API key speaks for, and what it may do.
+        """
+        asked = Request(method="GET", path="/v1/me")
+        return self._call(asked, Me)
+
+    def erase_me(self, body: Confirmation | None = None) -> ErasureBegun:
+        """Forget me.
+
+        Open jobs are cancelled; credits that are left are forfeited; media, lists, keys,
+        deliveries and stored answers go, and with the key of your personal data whatever can be
+        read of it in histories and backups. Confirm it by your address in the body, or by
+        having signed in during the last five minutes. Afterwards every request is answered 410.
+        """
+        asked = Request(method="DELETE", path="/v1/me", body=body)
+        return self._call(asked, ErasureBegun)
+
+    def export_me(self) -> Iterator[bytes]:
+        """Export everything about me.
+
+        Person, API keys and webhook endpoints without their secrets, deliveries, uploads, jobs,
+        purchases, the credit statement and all events, with names opened and signed URLs of the
+        files.
+        """
+        asked = Request(method="GET", path="/v1/me/export")
+        return self._bytes(asked)
+
     def list_packs(self) -> PackList:
         """What is sold.
 
@@ -601,14 +762,6 @@ class Operations(ABC):
         asked = Request(method="POST", path="/v1/quotes", body=body)
         return self._call(asked, QuoteAnswer)
 
-    def sign_in(self, body: Credentials) -> Session:
-        """Sign in.
-
-        Gives an access token; the first time, signs the person up and grants credits.
-        """
-        asked = Request(method="POST", path="/v1/session", body=body)
-        return self._call(asked, Session, signed=False)
-
     def start_upload(self, body: NewUpload, *, idempotency_key: str | None = None) -> Upload:
         """Begin an upload.
 
@@ -618,6 +771,18 @@ class Operations(ABC):
             method="POST", path="/v1/uploads", body=body, headers=self._keyed(idempotency_key)
         )
         return self._call(asked, Upload)
+
+    def start_uploads(
+        self, body: UploadBatch, *, idempotency_key: str | None = None
+    ) -> BegunUploads:
+        """Begin several uploads.
+
+        Opens up to 20 sessions. What is refused keeps none of the others.
+        """
+        asked = Request(
+            method="POST", path="/v1/uploads/batch", body=body, headers=self._keyed(idempotency_key)
+        )
+        return self._call(asked, BegunUploads)
 
     def get_upload(self, asset_id: str, *, after: int | None = None) -> Upload:
         """Resume an upload.

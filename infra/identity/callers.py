@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 DEVELOPMENT = "development"
-"""The issuer of the development identity provider, whose subjects are addresses."""
+"""What users of the local stack's provider are kept as; its subjects are their addresses."""
 
 
 class Caller(Struct, frozen=True):
@@ -13,7 +13,9 @@ class Caller(Struct, frozen=True):
 
     admin: the token was asked for as an administrator's. scopes: what an API key may do; None for
     a signed-in person, who may do everything. session: the sign-in that the token belongs to;
-    empty for API keys. issued: of the token, epoch seconds; 0 for API keys.
+    empty for API keys. issued: of the token, epoch seconds; 0 for API keys. mark: stands for the
+    person's address, where that was on the list of administrators when the token was made (see
+    ``Identity.mark``).
     """
 
     user_id: str
@@ -21,6 +23,7 @@ class Caller(Struct, frozen=True):
     scopes: tuple[str, ...] | None = None
     session: str = ""
     issued: int = 0
+    mark: str = ""
 
 
 def normalised(address: str) -> str:

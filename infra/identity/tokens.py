@@ -1,9 +1,9 @@
 """Access tokens: JWT of RFC 9068's type, signed with EdDSA.
 
 Verifying pins algorithm, type, issuer, audience and expiry (RFC 8725, sections 3.1 and 3.8 to
-3.11). Tokens carry user ids, never addresses, so the list of administrators is compared as user
-ids. An administrator is a user whose address is on that list and whose token was asked for as an
-administrator's; both are looked at for each request.
+3.11). Tokens carry no address: the list of administrators is compared by keyed hashes (``mark``).
+An administrator is a user whose address is on that list, by the word of an issuer that is believed
+in this, and whose token was asked for as an administrator's; all is looked at for each request.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import jwt
 from commands.ports import Clock
 from domain.errors import Invalid, Unauthenticated
 from domain.ids import derived
-from infra.identity.callers import DEVELOPMENT, Caller, normalised
+from infra.identity.callers import Caller, normalised
+from infra.identity.providers import configured
 from infra.identity.ring import LONGEST_TOKEN_SECONDS, SigningKeys
 from infra.keys import KeyStore
 from infra.settings import Settings
@@ -51,19 +52,28 @@ class Identity:
         text = f"{issuer}\x00{subject}".encode()
         return derived("usr", hmac.new(self._pepper, text, hashlib.sha256).hexdigest())
 
+    def mark(self, issuer: str, address: str) -> str:
+        """What stands for an address that an issuer vouches for; keyed, so that it reveals none."""
+        text = f"address\x00{issuer}\x00{normalised(address)}".encode()
+        return hmac.new(self._pepper, text, hashlib.sha256).hexdigest()[:32]
+
     @cached_property
     def _administrators(self) -> frozenset[str]:
-        listed = map(normalised, self._settings.admin_emails_csv.split(","))
-        return frozenset(self.user_id(DEVELOPMENT, address) for address in listed if address)
+        listed = [a for a in map(normalised, self._settings.admin_emails_csv.split(",")) if a]
+        believed = [p.known_as for p in configured(self._settings).values() if p.admins]
+        return frozenset(self.mark(issuer, address) for issuer in believed for address in listed)
 
-    def is_listed(self, user_id: str) -> bool:
-        """Whether that user's address is on this process's list of administrators."""
-        return user_id in self._administrators
+    def is_listed(self, mark: str) -> bool:
+        """Whether that address is on this process's list of administrators, and its issuer is
+        believed.
+        """
+        return mark in self._administrators
 
-    def issue(self, user_id: str, *, admin: bool = False, session: str = "") -> str:
+    def issue(self, user_id: str, *, admin: bool = False, session: str = "", mark: str = "") -> str:
         """An access token for that user.
 
         admin: with the claim that administrators need. session: the sign-in that it belongs to.
+        mark: of the person's address; it is told only where it is on the list.
         """
         now = self._clock.now() // 1000
         claims: dict[str, object] = {
@@ -78,6 +88,8 @@ class Identity:
             claims["sid"] = session
         if admin:
             claims["admin"] = True
+        if self.is_listed(mark):
+            claims["mark"] = mark
         key = self.signing_keys.signing()
         headers = {"kid": key.kid, "typ": TYPE}
         return jwt.encode(claims, key.private, algorithm=ALGORITHM, headers=headers)
@@ -90,9 +102,10 @@ class Identity:
             raise Unauthenticated("The token has expired; sign in again.") from None
         except jwt.InvalidTokenError:
             raise Unauthenticated("The token is not valid; sign in again.") from None
-        session = str(claims.get("sid", ""))
+        session, mark = str(claims.get("sid", "")), str(claims.get("mark", ""))
         issued = int(str(claims["iat"]))
-        return Caller(str(claims["sub"]), claims.get("admin") is True, None, session, issued)
+        admin = claims.get("admin") is True
+        return Caller(str(claims["sub"]), admin, None, session, issued, mark)
 
     def _claims(self, token: str) -> dict[str, object]:
         head = jwt.get_unverified_header(token)

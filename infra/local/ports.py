@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import socket
+from contextlib import suppress
+from pathlib import Path
 
 from infra.local.errors import PortInUse
 
@@ -25,6 +27,19 @@ def free_port(port: int | None, preferred: int | None = None) -> int:
         probe.bind((HOST, 0))
         chosen: int = probe.getsockname()[1]
         return chosen
+
+
+def kept_port(file: Path) -> int:
+    """The port that ``file`` remembers if nobody else is there now, so that links stay good; else
+    a free one, remembered for the next time.
+    """
+    last = None
+    with suppress(OSError, ValueError):
+        last = int(file.read_text())
+    port = free_port(None, preferred=last)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file.write_text(f"{port}\n")
+    return port
 
 
 def _claimable(port: int) -> bool:

@@ -24,6 +24,7 @@ import msgspec
 from domain import packs
 from infra.bootstrap import Application
 from infra.event_store import replay
+from infra.identity import providers
 from infra.local.access import CloudAccess
 from infra.local.emulator import Emulator
 from infra.local.errors import DiskFull, LocalStackError, PortInUse
@@ -32,8 +33,7 @@ from infra.local.ports import HOST, free_port, is_ready
 from infra.local.process import last_error
 from infra.local.provision import Resources, provision
 from infra.local.signals import StopSignals
-from infra.local.stripe import component as payments
-from infra.local.stripe.component import StandIn
+from infra.local.stand_ins import StandIns
 from infra.local.supervisor import Component, Ended, Supervisor, to_stderr
 from infra.payments.configuration import configured
 from infra.settings import ADMIN_EMAILS, Settings, from_environment, to_environment
@@ -54,7 +54,6 @@ _SETTLE_SECONDS = 5
 _READY_SECONDS = 60.0
 # As long as a receiver of webhooks may take to answer.
 _POST_SECONDS = 15.0
-_RETURN_URL = "SPLITSOUND_CHECKOUT_RETURN_URL"
 # A page under development on this machine, and none of the web's.
 _ALLOWED_ORIGINS = "http://localhost:*,http://127.0.0.1:*"
 
@@ -83,8 +82,7 @@ class LocalStack:
         self.logs = self.data / "logs"
         self.environment: dict[str, str] = {}
         self.api_url = ""
-        self.payments: StandIn | None = None
-        """The stand-in for Stripe; none where the user's own account is used."""
+        self.stand_ins = StandIns(self.data)
         self.emulator = Emulator(self.data, report=report)
         self.supervisor = Supervisor([], self.logs, report)
         self._lock = DataLock(self.data)
@@ -129,7 +127,8 @@ class LocalStack:
         tuning = self._tuning(cloud)
         origins = {"AllowedOrigins": tuning["SPLITSOUND_ALLOWED_ORIGINS"]}
         self.api_url = f"http://{HOST}:{port}"
-        self._choose_payments(tuning)
+        tuning.setdefault("SPLITSOUND_PUBLIC_URL", self.api_url)
+        self.stand_ins.choose(tuning)
         self.environment = self._variables(cloud, tuning, provision(access, origins), port)
         self._recover(step)
         step("starting the components")
@@ -167,14 +166,6 @@ class LocalStack:
         asked = {f"SPLITSOUND_{name.upper()}": value for name, value in self._settings.items()}
         return defaults | tuned | asked
 
-    def _choose_payments(self, tuning: dict[str, str]) -> None:
-        """A key of the user's own means Stripe itself; else a stand-in that needs no account."""
-        self.payments = None
-        if not tuning.get("SPLITSOUND_STRIPE_API_KEY"):
-            self.payments = StandIn.on(self.data)
-            back = {name: tuning[name] for name in (_RETURN_URL,) if tuning.get(name)}
-            tuning.update(self.payments.settings() | back)
-
     def _variables(
         self,
         cloud: Mapping[str, str],
@@ -192,6 +183,7 @@ class LocalStack:
         settings: Settings = from_environment({**tuning, **named})
         # Better said once here than by an API that is started again and again.
         configured(settings)
+        providers.configured(settings)
         packs.parse(settings.credit_packs)
         own = {"SPLITSOUND_API_HOST": HOST, "SPLITSOUND_API_PORT": str(port)}
         return {**cloud, **to_environment(settings), **own}
@@ -221,10 +213,7 @@ class LocalStack:
         names |= dict.fromkeys(workers, "worker") | {"api": "api"}
         drain = float(self.environment["SPLITSOUND_DRAIN_SECONDS"])
         grace = {"worker": drain + 10.0, "deliverer": _POST_SECONDS + 5.0}
-        standing_in = []
-        if self.payments is not None:
-            standing_in = [self.payments.component(self.environment, self.api_url)]
-        return standing_in + [
+        return self.stand_ins.components(self.environment, self.api_url) + [
             Component(
                 name,
                 # -P: a file of the current directory must not stand in for a module of ours.
@@ -237,20 +226,21 @@ class LocalStack:
 
     def _await_ready(self, port: int) -> None:
         deadline = time.monotonic() + _READY_SECONDS
-        while not (is_ready(port) and self._payments_ready()):
+        while late := self._not_ready(port):
             self.supervisor.tend()
             if not self.emulator.running():
                 raise LocalStackError(f"The emulator ended; see {self.emulator.log}.")
             if time.monotonic() > deadline:
-                log = self.logs / ("payments.log" if is_ready(port) else "api.log")
+                log = self.logs / f"{late}.log"
                 raise LocalStackError(
                     f"The stack is not ready after {_READY_SECONDS:g} s; see {log}"
                     f"{f': {error}' if (error := last_error(log)) else '.'}"
                 )
             time.sleep(0.05)
 
-    def _payments_ready(self) -> bool:
-        return self.payments is None or is_ready(self.payments.port, payments.HEALTH)
+    def _not_ready(self, port: int) -> str:
+        """The name of a component that does not answer yet, if there is one."""
+        return self.stand_ins.late() if is_ready(port) else "api"
 
     def _publish(self) -> None:
         shared = {
@@ -265,7 +255,7 @@ class LocalStack:
             file.write(msgspec.json.format(msgspec.json.encode(shared)))
         draft.replace(self.data / ENVIRONMENT)
         urls = {"api": self.api_url, "storage": self.storage_url}
-        self._lock.publish(urls | ({payments.NAME: self.payments.url} if self.payments else {}))
+        self._lock.publish(urls | self.stand_ins.urls)
 
     def run(self, signals: StopSignals) -> Ended:
         """Keep everything running until a signal comes or the emulator ends."""

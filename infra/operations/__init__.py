@@ -11,6 +11,8 @@ pk                        sk                      what
 ``progress#<job>``        ``progress``            live progress and the worker's heartbeat
 ``rung#<stream>``         ``rung``                when the sweeper last rang for the stream
 ``seen#<stream>``         ``seen``                what the sweeper saw of it, and since when
+``sessions#<user>``       session                 a sign-in that lasts, see ``sessions``
+``once#<digest>``         ``once``                what may happen once, and did
 see ``deliveries``                                messages to webhook endpoints
 ========================  ======================  ===========================================
 

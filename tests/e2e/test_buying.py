@@ -60,8 +60,8 @@ def the_charge(stack: LocalStack, purchase: Json) -> Any:
 def test_a_song_is_paid_with_bought_credits_and_a_refund_leaves_a_debt(
     stack: LocalStack, sign_in: SignIn, song: bytes
 ) -> None:
-    assert stack.payments is not None
-    desk = stack.payments.url
+    assert stack.stand_ins.payments is not None
+    desk = stack.stand_ins.payments.url
     ann = sign_in()
     assert [p["name"] for p in ann.get("/v1/packs")["items"]] == ["hour", "album", "studio"]
     first = bought(ann, "hour")
@@ -99,8 +99,8 @@ def test_a_song_is_paid_with_bought_credits_and_a_refund_leaves_a_debt(
 def test_spent_money_that_a_bank_takes_back_is_owed_until_the_next_purchase(
     stack: LocalStack, sign_in: SignIn
 ) -> None:
-    assert stack.payments is not None
-    desk = stack.payments.url
+    assert stack.stand_ins.payments is not None
+    desk = stack.stand_ins.payments.url
     bob = sign_in("bob")
     paid = bought(bob, "hour")
     balance(bob, available=4200)

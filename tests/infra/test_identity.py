@@ -7,17 +7,22 @@ import msgspec
 import pytest
 
 from infra.clock import SystemClock
-from infra.identity import DEVELOPMENT, Caller, Identity
+from infra.identity import Caller, Identity
 from infra.keys import KeyFiles
 from infra.settings import Settings
 
-NAMES = {f.name: f.name for f in msgspec.structs.fields(Settings) if f.required}
+OURS = "https://ours.example"
+NAMES: dict[str, object] = {f.name: f.name for f in msgspec.structs.fields(Settings) if f.required}
 
 
 def identity(keys: Path, admins: str = "") -> Identity:
-    settings = msgspec.convert(
-        {**NAMES, "keys": keys, "admin_emails_csv": admins}, Settings, strict=False
-    )
+    providers = msgspec.json.encode([
+        {"name": "ours", "issuer": "https://ours.example", "client_id": "x", "admins": True},
+        {"name": "others", "issuer": "https://others.example", "client_id": "x"},
+    ]).decode()  # fmt: skip
+    told = {"keys": keys, "admin_emails_csv": admins, "oidc_providers": providers}
+    also = {"public_url": "https://api.example"}
+    settings = msgspec.convert(NAMES | told | also, Settings, strict=False)
     return Identity(KeyFiles(keys), settings, SystemClock())
 
 
@@ -42,14 +47,31 @@ def test_only_true_is_the_claim(tmp_path: Path, value: object) -> None:
 def test_the_list_is_compared_without_case_and_spaces(tmp_path: Path) -> None:
     ours = identity(tmp_path, " Ada@Example.org ,, bob@example.org,")
     for address, listed in {
-        "ada@example.org": True, "bob@example.org": True, "eve@example.org": False, "": False,
+        "ada@example.org": True, "BOB@example.org": True, "eve@example.org": False, "": False,
     }.items():  # fmt: skip
-        assert ours.is_listed(ours.user_id(DEVELOPMENT, address)) is listed
-    assert not ours.is_listed(ours.user_id("https://accounts.example", "ada@example.org"))
-    assert not identity(tmp_path).is_listed(ours.user_id(DEVELOPMENT, ""))
+        assert ours.is_listed(ours.mark(OURS, address)) is listed
+    assert not identity(tmp_path).is_listed(ours.mark(OURS, ""))
+    assert not identity(tmp_path).is_listed("")
+
+
+def test_only_an_issuer_that_is_believed_names_administrators(tmp_path: Path) -> None:
+    ours = identity(tmp_path, "ada@example.org")
+    for issuer in ("https://others.example", "https://unknown.example", "ours", ""):
+        assert not ours.is_listed(ours.mark(issuer, "ada@example.org"))
+
+
+def test_who_is_off_the_list_is_so_at_the_next_request(tmp_path: Path) -> None:
+    before = identity(tmp_path, "ada@example.org")
+    mark = before.mark(OURS, "ada@example.org")
+    token = before.issue("usr_1", admin=True, mark=mark)
+    assert before.is_listed(before.verify(token).mark)
+    after = identity(tmp_path, "bob@example.org")
+    assert not after.is_listed(after.verify(token).mark)
+    assert after.verify(after.issue("usr_1", mark=mark)).mark == ""
 
 
 def test_a_token_carries_no_address(tmp_path: Path) -> None:
     ours = identity(tmp_path, "ada@example.org")
-    token = ours.issue(ours.user_id(DEVELOPMENT, "ada@example.org"), admin=True)
+    mark = ours.mark(OURS, "ada@example.org")
+    token = ours.issue(ours.user_id(OURS, "ada@example.org"), admin=True, mark=mark)
     assert "ada" not in str(jwt.decode(token, options={"verify_signature": False}))

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handlers.cli.checks import Ailing, Check, examined, payments
-from handlers.cli.reach import is_starting, other_data
+from handlers.cli.checks import Ailing, Check, examined, payments, signing_in
+from handlers.cli.reach import application, is_starting, other_data
 from handlers.cli.words import command_line, named
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def examine(data: Path) -> Iterator[Check]:
     yield examined("API", lambda: _ready(url, data))
     yield from _storage(data)
     yield from payments.examine(url, data)
+    yield from signing_in.examine(application(data))
 
 
 def _ready(url: str, data: Path) -> str:
@@ -53,7 +54,6 @@ def _ready(url: str, data: Path) -> str:
 
 
 def _storage(data: Path) -> Iterator[Check]:
-    from handlers.cli.reach import application
     from handlers.client.exchange import http_for
     from infra.objects import S3_CONFIG
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from html import escape
@@ -13,17 +12,16 @@ from typing import Any
 import structlog
 from litestar import Litestar, Response, Router, get
 from litestar.di import Provide
-from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from infra.local.edge import Edge
+from infra.local.guard import Guard
 from infra.local.stripe import api
 from infra.local.stripe.answering import Asked, Counter, TheDesk
 from infra.local.stripe.checkout import pay_page, result_page, submit
 from infra.local.stripe.dashboard import act, dashboard
 from infra.local.stripe.desk import Desk, Place, new_id
 from infra.local.stripe.errors import Refused
-from infra.local.stripe.guard import Guard
 from infra.local.stripe.pages import result
 from infra.local.stripe.store import Store
 from infra.local.stripe.webhooks import Postman
@@ -70,38 +68,8 @@ def create_app(data: Path, place: Place, key: str, secret: str) -> Litestar:
         lifespan=[lifespan],
         logging_config=None,
     )
-    app.asgi_handler = Guard(_Edge(app.asgi_handler))
+    app.asgi_handler = Guard(Edge(app.asgi_handler, _log), "The stand-in for Stripe")
     return app
-
-
-class _Edge:
-    """One log line for every request, without query and body; nothing is cached."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
-            await self._app(scope, receive, send)
-            return
-        begun, status = time.perf_counter(), 0
-
-        async def answering(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                own = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
-                message["headers"] = [*message["headers"], *own]
-            await send(message)
-
-        await self._app(scope, receive, answering)
-        _log.info(
-            "request",
-            method=scope.get("method"),
-            path=scope["path"][:200],
-            status=status,
-            ms=round(1000 * (time.perf_counter() - begun), 1),
-        )
 
 
 def _on_error(request: Asked, error: Exception) -> Response[Any]:

@@ -9,12 +9,13 @@ from urllib.parse import urlencode, urlsplit
 from litestar import Response, get, post
 from litestar.params import FromPath, RawBody
 
+from infra.local.pages import BRAND
 from infra.local.stripe.answering import Asked, TheDesk
 from infra.local.stripe.desk import Desk
 from infra.local.stripe.errors import Refused, missing
 from infra.local.stripe.forms import nested
 from infra.local.stripe.objects import CheckoutSession
-from infra.local.stripe.pages import BRAND, money, page, result
+from infra.local.stripe.pages import money, page, result
 from infra.local.stripe.paying import Purchase
 
 PAY = "/c/pay"

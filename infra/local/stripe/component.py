@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from msgspec import Struct
 
-from infra.local.ports import HOST, free_port
+from infra.local.ports import HOST, kept_port
 from infra.local.stripe.secrets import Secrets
 from infra.local.supervisor import Component
 
@@ -30,15 +29,8 @@ class StandIn(Struct, frozen=True):
 
     @classmethod
     def on(cls, data: Path) -> Self:
-        """Where it was the last time if nobody else is there now, so that its links stay good."""
-        remembered = data / _DIRECTORY / _PORT
-        last = None
-        with suppress(OSError, ValueError):
-            last = int(remembered.read_text())
-        port = free_port(None, preferred=last)
-        remembered.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        remembered.write_text(f"{port}\n")
-        return cls(data, port)
+        """Where it was the last time, so that its links stay good."""
+        return cls(data, kept_port(data / _DIRECTORY / _PORT))
 
     @property
     def url(self) -> str:

@@ -10,13 +10,14 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromPath, RawBody
 
+from infra.local.pages import BRAND
 from infra.local.stripe import paying, reversing
 from infra.local.stripe.answering import Asked, TheDesk
 from infra.local.stripe.desk import Desk
 from infra.local.stripe.errors import Refused
 from infra.local.stripe.forms import nested
 from infra.local.stripe.objects import Dispute, Event, Refund
-from infra.local.stripe.pages import BRAND, minor_units, money, page, pill, when
+from infra.local.stripe.pages import minor_units, money, page, pill, when
 from infra.local.stripe.paying import Change, Purchase
 from infra.local.stripe.store import Delivery, Selection
 

@@ -1,19 +1,15 @@
-"""What all pages share: the shell, the security headers, amounts, times. Nothing is trusted."""
+"""What all pages share: the shell, amounts, times. Nothing is trusted."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from datetime import UTC, datetime
-from functools import cache
 from html import escape
-from importlib.resources import files
-from string import Template
 from typing import Any
 
 from litestar import Response
 
+from infra.local.pages import Shell
 from infra.local.stripe.errors import Refused
 
 _SYMBOLS = {"eur": "€", "usd": "$", "gbp": "£"}
@@ -21,44 +17,7 @@ _NO_MINOR_UNIT = frozenset(
     "bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split()  # noqa: SIM905
 )
 
-BRAND = """<div class="brand"><svg viewBox="0 0 28 28" aria-hidden="true">
-<rect width="28" height="28" rx="8" fill="#5546e0"/>
-<g stroke="#fff" stroke-width="2.4" stroke-linecap="round"><path d="M7 12v4M11.7 8v12M16.3 10.5v7M21
- 12.5v3"/></g></svg><span>SplitSound</span></div>"""
-
-
-@cache
-def _shell() -> Template:
-    return Template(files(__package__).joinpath("shell.html").read_text())
-
-
-@cache
-def _policy() -> str:
-    """Nothing may be loaded or run, and nobody may frame it; only our own style applies."""
-    text = _shell().template
-    style = text[text.index("<style>") + len("<style>") : text.index("</style>")]
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    # No form-action: browsers hold the redirect to the shop's own page against it.
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    )
-
-
-def page(title: str, body: str, *, status: int = 200, reload: int = 0) -> Response[str]:
-    """``body`` is HTML, ``title`` is text. reload: seconds after which it loads again."""
-    head = f'<meta http-equiv="refresh" content="{reload}">\n' if reload else ""
-    return Response(
-        _shell().substitute(title=escape(title), body=body, head=head),
-        status_code=status,
-        media_type="text/html",
-        headers={
-            "Content-Security-Policy": _policy(),
-            # Not no-referrer: then a browser's own forms would come from nowhere.
-            "Referrer-Policy": "same-origin",
-            "X-Frame-Options": "DENY",
-        },
-    )
+page = Shell(__package__).page
 
 
 def money(amount: int, currency: str) -> str:

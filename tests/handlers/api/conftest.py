@@ -23,8 +23,9 @@ from infra.local.provision import provision
 from infra.operations import Pulse
 from infra.operations.pulses import PROJECTOR
 from infra.settings import Settings
+from tests.handlers.api.issuers import LocalIssuer, vouching
 from tests.handlers.api.listening import QUICK, Moved
-from tests.handlers.api.people import Person, Worker, client
+from tests.handlers.api.people import Person, Worker, client, sign_in
 from tests.handlers.api.till import Till, standing_in
 
 ORIGIN = "https://app.example"
@@ -78,8 +79,18 @@ def till(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Till]:
 
 
 @pytest.fixture(scope="package")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalIssuer]:
+    """The local stack's OpenID provider."""
+    with vouching(tmp_path_factory.mktemp("oidc")) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
 def settings(
-    emulator: Emulator, tmp_path_factory: pytest.TempPathFactory, till: Till
+    emulator: Emulator,
+    tmp_path_factory: pytest.TempPathFactory,
+    till: Till,
+    issuer: LocalIssuer,
 ) -> Iterator[Settings]:
     """Settings of a stage of its own; this process's AWS is the emulator meanwhile."""
     resources = provision(
@@ -92,8 +103,8 @@ def settings(
             patch.setenv(name, value)
         keys = tmp_path_factory.mktemp("keys")
         yield Settings(
-            **(names | till.settings()), keys=keys, allowed_origins=ORIGIN, signup_grant=100,
-            admin_emails_csv=ADMIN,
+            **(names | till.settings() | issuer.settings()), keys=keys, allowed_origins=ORIGIN,
+            signup_grant=100, admin_emails_csv=ADMIN,
         )  # fmt: skip
 
 
@@ -136,12 +147,10 @@ def new_person(served: Served, worker: Worker) -> Iterator[Callable[[], Person]]
     with ExitStack() as stack:
 
         def sign_up(email: str = "", admin: bool = False) -> Person:
-            with client(served.url) as http:
-                email = email or f"{uuid.uuid4().hex}@example.org"
-                session = http.post("/v1/session", json={"email": email, "admin": admin}).json()
-            token = session["access_token"]
+            email = email or f"{uuid.uuid4().hex}@example.org"
+            token, user_id = sign_in(served.application, email, admin=admin)
             http = stack.enter_context(client(served.url, Authorization=f"Bearer {token}"))
-            return Person(http, worker, session["user_id"])
+            return Person(http, worker, user_id)
 
         yield sign_up
 

@@ -15,6 +15,7 @@ from commands import (
     CompleteSeparation,
     RecordProbe,
     RecordStage,
+    SignUp,
     StartSeparation,
     StoreStem,
     execute,
@@ -25,6 +26,7 @@ from domain.commit import Meta
 from domain.job import STAGES
 from domain.stems import StemFile, StoredStem, preview_key, waveform_key
 from infra.bootstrap import Application
+from infra.identity import DEVELOPMENT
 from infra.objects import bundle_key, stem_key
 
 CORE = {"type", "title", "status", "detail", "code", "request_id", "instance", "retryable"}
@@ -160,6 +162,18 @@ def send(session: dict[str, Any], body: bytes, most: int = 10_000) -> dict[int, 
         assert answer.status_code == 200, answer.text
         etags[part["number"]] = answer.headers["etag"]
     return etags
+
+
+def sign_in(application: Application, email: str, *, admin: bool = False) -> tuple[str, str]:
+    """Access token and user id of whoever has that address, as a sign-in by OpenID Connect leaves
+    them; tests of that are in test_signing_in.py. admin: ask for an administrator's token.
+    """
+    identity = application.identity
+    user_id = identity.user_id(DEVELOPMENT, email)
+    meta = Meta(application.ids.fresh("cmd"), user_id, corr="test")
+    execute(application.context, SignUp(user_id, DEVELOPMENT, email), meta)
+    mark = identity.mark(DEVELOPMENT, email)
+    return identity.issue(user_id, admin=admin, mark=mark), user_id
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def test_a_denied_write_names_action_and_table(
 ) -> None:
     http = under([*ALL, ("Deny", "dynamodb:PutItem")])
     Document(http).watch(http)
-    answer = http.post("/v1/session", json={"email": "new@example.org"})
+    answer = http.post("/v1/checkout", json={"pack": "hour"})
     problem = assert_problem(answer, 503, "access_denied_by_aws")
     assert problem["action"] == "dynamodb:PutItem"
     assert problem["resource"] == f"table/{settings.events_table}"

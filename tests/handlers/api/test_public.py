@@ -84,21 +84,24 @@ def test_the_openapi_document(anyone: httpx.Client) -> None:
     assert document["openapi"].startswith("3.1")
     assert "/v1/uploads/{asset_id}/complete" in document["paths"]
     schemas = document["components"]["schemas"]
-    for name in ("NewUpload", "Completion", "NamedPart", "JobWish", "Credentials"):
+    for name in ("NewUpload", "Completion", "NamedPart", "JobWish"):
         assert schemas[name]["additionalProperties"] is False
     for path, operations in document["paths"].items():
         for operation in operations.values():
             public = (
-                "/v1/session", "/v1/capabilities", "/v1/packs", "/v1/webhooks/stripe",
+                "/v1/capabilities", "/v1/packs", "/v1/webhooks/stripe", "/v1/auth/providers",
+                "/v1/auth/{provider}/login", "/v1/auth/callback", "/v1/auth/refresh",
+                "/v1/auth/logout",
             )  # fmt: skip
             personal = path == "/metrics" or (path.startswith("/v1") and path not in public)
-            assert operation.get("security") == ([{"bearer": []}] if personal else None), path
+            assert ({"bearer": []} in operation.get("security", [])) == personal, path
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     assert list(response["content"]) == ["application/problem+json"], path
-            assert ("401" in operation["responses"]) == personal
+            by_cookie = path == "/v1/auth/refresh"
+            assert ("401" in operation["responses"]) == (personal or by_cookie)
     job = document["paths"]["/v1/jobs"]["post"]
-    statuses = {201, 400, 401, 402, 404, 409, 413, 415, 422, 500, 503}
+    statuses = {201, 400, 401, 402, 403, 404, 409, 413, 415, 422, 500, 503}
     assert {int(s) for s in job["responses"]} == statuses
     assert "Location" in job["responses"]["201"]["headers"]
     assert [p["name"] for p in job["parameters"]] == ["Idempotency-Key"]

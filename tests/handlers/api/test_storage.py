@@ -23,6 +23,7 @@ from handlers.api.edge import Edge
 from infra.bootstrap import Application
 from infra.settings import Settings, to_environment
 from tests.handlers.api.conftest import Served, serving
+from tests.handlers.api.issuers import refresh, walked
 from tests.handlers.api.people import assert_problem, client
 from tests.handlers.api.test_serving import ROOT, await_answers, free_port
 
@@ -71,14 +72,14 @@ def _fill(directory: Path) -> Path:
 
 
 def _sign_up(http: httpx.Client, name: str) -> httpx.Response:
-    return http.post("/v1/session", json={"email": f"{name}@example.org"})
+    return walked(http, f"{name}@example.org")
 
 
 def test_a_full_disk(cramped: Served, tiny: Path, full_log: None) -> None:
     with client(cramped.url) as http:
         assert http.get("/readyz").is_success
-        token = _sign_up(http, "ada").json()["access_token"]
-        me = {"Authorization": f"Bearer {token}"}
+        _sign_up(http, "ada")
+        me = {"Authorization": f"Bearer {refresh(http).json()['access_token']}"}
         filler = _fill(tiny)
 
         stranger = _sign_up(http, "bob")
@@ -96,11 +97,11 @@ def test_a_full_disk(cramped: Served, tiny: Path, full_log: None) -> None:
         assert ready["failing"] == ["journal", "keys"]
         assert "no room left on its disk" in ready["detail"]
         assert http.get("/v1/credits", headers=me).is_success
-        assert _sign_up(http, "ada").is_success
+        assert _sign_up(http, "ada").is_redirect
 
         filler.unlink()
         assert http.get("/readyz").is_success
-        assert _sign_up(http, "bob").is_success
+        assert _sign_up(http, "bob").is_redirect
         assert http.post("/v1/uploads", json=upload, headers=me).status_code == 201
 
 
@@ -122,7 +123,7 @@ def test_the_process_whose_log_is_on_the_full_disk(settings: Settings, tiny: Pat
                 assert http.get("/healthz").is_success
                 assert_problem(http.get("/readyz"), 503, "not_ready")
                 filler.unlink()
-                assert _sign_up(http, "eve").is_success
+                assert _sign_up(http, "eve").is_redirect
                 process.terminate()
                 assert process.wait(15) == 0
         finally:

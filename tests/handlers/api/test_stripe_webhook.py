@@ -18,7 +18,7 @@ from infra.local.ports import free_port
 from infra.settings import Settings
 from tests.handlers.api.buyers import account, opened, purchase
 from tests.handlers.api.conftest import Served, serving
-from tests.handlers.api.people import Person, assert_problem, client
+from tests.handlers.api.people import Person, assert_problem, client, sign_in
 from tests.handlers.api.till import SECRET, WEBHOOK, Till, signed, standing_in, tell
 
 EVENT = {"id": "evt_1", "object": "event", "type": "product.created", "data": {"object": {}}}
@@ -202,8 +202,8 @@ def test_stripe_delivers_by_itself(settings: Settings, tmp_path: Any) -> None:
     with standing_in(tmp_path, hook, settle_seconds=0) as till:
         own = replace(settings, **till.settings())
         with serving(Application(own), port) as running, client(running.url) as http:
-            session = http.post("/v1/session", json={"email": "buyer@example.org"}).json()
-            http.headers["Authorization"] = f"Bearer {session['access_token']}"
+            token, _ = sign_in(running.application, "buyer@example.org")
+            http.headers["Authorization"] = f"Bearer {token}"
             made = http.post("/v1/checkout", json={"pack": "hour"}).json()
             till.pay(made["url"], "bank")
             deadline = time.monotonic() + 15

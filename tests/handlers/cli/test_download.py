@@ -10,10 +10,10 @@ from domain import filenames
 from domain.errors import SplitSoundError
 from handlers.cli import download, folders
 from handlers.client import downloads
-from handlers.client.bodies import Job, Session, Stem, Zip
+from handlers.client.bodies import Job, Stem, Zip
 from handlers.client.client import Client
-from handlers.client.credentials import DevelopmentSignIn
-from tests.handlers.client.answered import document, whole
+from handlers.client.credentials import ApiKey
+from tests.handlers.client.answered import whole
 
 BODY = b"stem" * 1000
 
@@ -28,8 +28,6 @@ class Storage:
         self.stem = "vocals"
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/v1/session":
-            return httpx.Response(200, json=document(Session, access_token="t"))
         if request.url.path.startswith("/v1/jobs"):
             return httpx.Response(200, content=msgspec.json.encode(self.job("fresh")))
         self.urls.append(request.url.path)
@@ -56,7 +54,7 @@ def storage(monkeypatch: pytest.MonkeyPatch) -> Storage:
 
 @pytest.fixture
 def api(storage: Storage) -> Client:
-    credentials = DevelopmentSignIn("a@b.c")
+    credentials = ApiKey("sk_1")
     return Client("http://api.test", credentials, transport=httpx.MockTransport(storage))
 
 

@@ -16,6 +16,7 @@ from domain.job import JOB
 from domain.stems import StemFile
 from infra.bootstrap import Application
 from tests.handlers.api.conftest import serving
+from tests.handlers.api.people import sign_in
 from tests.handlers.cli.operators import WHY, Done, do, some_work, splitsound
 
 Shell = Callable[..., Done]
@@ -81,8 +82,8 @@ def test_a_reason_and_a_job_are_needed(shell: Shell) -> None:
 def test_maintenance_mode_is_a_503_until_it_is_over(shell: Shell, application: Application) -> None:
     assert "Nothing is paused" in shell("paused").out
     with serving(application) as served, httpx.Client(base_url=served.url) as http:
-        session = http.post("/v1/session", json={"email": "ann@example.com"}).json()
-        http.headers["authorization"] = f"Bearer {session['access_token']}"
+        token, _ = sign_in(application, "ann@example.com")
+        http.headers["authorization"] = f"Bearer {token}"
         wish = {"filename": "a.mp3", "size": 1000}
         assert http.post("/v1/uploads", json=wish).status_code == 201
         paused = shell("pause", "intake", "--reason", "the database moves", "--retry-seconds", "60")

@@ -25,17 +25,15 @@ from handlers.client.bodies import (
     OfferedModel,
     Quality,
     QuoteAnswer,
-    Session,
     Stem,
     Upload,
 )
 from handlers.client.client import Client
-from handlers.client.credentials import DevelopmentSignIn
+from handlers.client.credentials import ApiKey
 from tests.handlers.client.answered import document, whole
 
 BODY = b"song" * 100
 FIXED = {
-    "/v1/session": document(Session, access_token="t"),
     "/v1/capabilities": document(
         Capabilities,
         models=[
@@ -108,7 +106,7 @@ class Cloud:
 
 
 def client(cloud: Cloud) -> Client:
-    credentials = DevelopmentSignIn("a@b.c")
+    credentials = ApiKey("sk_1")
     return Client("http://api.test", credentials, transport=httpx.MockTransport(cloud))
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from domain.errors import Invalid
 from handlers.cli.outcome import BAD_INPUT, FAILED, exit_code
 from handlers.client.bodies import Asset, JobWish, NewUpload, Session, Upload
 from handlers.client.client import Client
-from handlers.client.credentials import Access, ApiKey, DevelopmentSignIn, Renewing
+from handlers.client.credentials import Access, ApiKey, BrowserNeeded, LocalSignIn, Renewing
 from handlers.client.problems import (
     BadRequest,
     NotNow,
@@ -24,6 +25,7 @@ from tests.handlers.client.answered import document
 Answer = Callable[[httpx.Request], httpx.Response]
 ASSET = document(Asset, asset_id="ast_1", status="ready")
 UPLOAD = document(Upload, asset_id="ast_1", status="uploading")
+PAGE = "http://127.0.0.1:1/authorize?state=s"
 WISH = NewUpload(filename="a.mp3", size=1)
 
 
@@ -34,17 +36,50 @@ class Server:
         self.answers = list(answers)
         self.requests: list[httpx.Request] = []
         self.sessions = 0
+        self.signed_out = 0
+        self.steps: list[str] = []
+        self.providers = [{"name": "local", "title": "here", "login": "/v1/auth/local/login"}]
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/v1/session":
-            self.sessions += 1
-            session = document(Session, access_token=f"t{self.sessions}", user_id="usr_1")
-            return httpx.Response(200, json=session)
+        if request.url.path.startswith("/v1/auth/"):
+            return self.signing_in(request)
         self.requests.append(request)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def signing_in(self, request: httpx.Request) -> httpx.Response:
+        """The steps of a sign-in."""
+        self.steps.append(request.url.path.removeprefix("/v1/auth/"))
+        match self.steps[-1]:
+            case "providers":
+                return httpx.Response(200, json={"items": self.providers})
+            case "local/login":
+                return httpx.Response(303, headers={"Location": PAGE})
+            case "callback":
+                assert dict(request.url.params) == {"code": "c", "state": "s", "iss": "i"}
+                return httpx.Response(303, headers={"Location": "https://app.example/"})
+        assert request.headers["X-Requested-With"]
+        self.sessions += 1
+        if self.signed_out:
+            self.signed_out -= 1
+            return problem(401, "session_ended")
+        session = document(Session, access_token=f"t{self.sessions}", user_id="usr_1")
+        return httpx.Response(200, json=session)
+
+
+def provider(request: httpx.Request) -> httpx.Response:
+    """Where an address is typed."""
+    assert str(request.url) == PAGE
+    if b"nonsense" in request.content:
+        return httpx.Response(422, json={"error": "x", "error_description": "No address."})
+    back = "http://api.test/v1/auth/callback?code=c&state=s&iss=i"
+    return httpx.Response(303, headers={"Location": back})
+
+
+def signing_in(email: str = "a@b.c") -> LocalSignIn:
+    return LocalSignIn(email, transport=httpx.MockTransport(provider))
 
 
 def client(
@@ -52,7 +87,7 @@ def client(
 ) -> Client:
     return Client(
         "http://api.test",
-        DevelopmentSignIn("a@b.c"),
+        signing_in(),
         transport=httpx.MockTransport(server),
         pause=waits.append if waits is not None else (lambda _: None),
         notice=told.append if told is not None else (lambda _: None),
@@ -216,3 +251,37 @@ def test_what_is_left_out_of_a_request_is_not_sent() -> None:
     server = Server(httpx.Response(201, json=UPLOAD))
     client(server).start_upload(WISH)
     assert json.loads(server.requests[0].content) == {"filename": "a.mp3", "size": 1}
+
+
+def test_a_token_that_died_is_refreshed_and_after_the_session_comes_another() -> None:
+    server = Server(*[problem(401, "unauthenticated"), httpx.Response(200, json=ASSET)] * 2)
+    api = client(server)
+    api.get_asset("ast_1")
+    assert server.steps == ["providers", "local/login", "callback", "refresh", "refresh"]
+    server.signed_out = 1
+    api.get_asset("ast_1")
+    assert server.steps[5:] == ["refresh", "providers", "local/login", "callback", "refresh"]
+
+
+@pytest.mark.parametrize(
+    ("providers", "said"),
+    [
+        ([], "signs nobody in"),
+        ([{"name": "google", "title": "Google", "login": "/x"}], "with Google, in a browser"),
+    ],
+)
+def test_where_people_sign_in_with_a_browser_a_key_is_asked_for(
+    providers: list[dict[str, str]], said: str
+) -> None:
+    server = Server()
+    server.providers = providers
+    with pytest.raises(BrowserNeeded, match=f"{said}.*SPLITSOUND_API_KEY") as raised:
+        client(server).authenticate()
+    assert exit_code(raised.value) == BAD_INPUT
+
+
+def test_what_is_no_address_is_bad_input() -> None:
+    api = Client("http://api.test", signing_in("nonsense"), transport=httpx.MockTransport(Server()))
+    with pytest.raises(Invalid, match="No address") as raised:
+        api.authenticate()
+    assert exit_code(raised.value) == BAD_INPUT

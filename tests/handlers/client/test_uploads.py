@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from handlers.client import uploads
-from handlers.client.bodies import Session, Upload
+from handlers.client.bodies import Upload
 from handlers.client.client import Client
-from handlers.client.credentials import DevelopmentSignIn
+from handlers.client.credentials import ApiKey
 from handlers.client.uploads import FileChanged, UploadFailed
 from tests.handlers.client.answered import document
 
@@ -41,8 +41,6 @@ class Cloud:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
-        if path == "/v1/session":
-            return httpx.Response(200, json=document(Session, access_token="t"))
         if request.method == "PUT":
             return self._put(int(path.rsplit("/", 1)[1]), request.read())
         if path == "/v1/uploads":
@@ -112,7 +110,7 @@ def song(cloud: Cloud, tmp_path: Path) -> uploads.File:
 
 @pytest.fixture
 def api(cloud: Cloud) -> Client:
-    credentials = DevelopmentSignIn("a@b.c")
+    credentials = ApiKey("sk_1")
     return Client("http://api.test", credentials, transport=httpx.MockTransport(cloud))
 
 

@@ -30,16 +30,17 @@ def test_an_account_of_the_users_own_is_used_as_it_is(tmp_path: Path, shell: boo
     named = {f"{PREFIX}{name.upper()}": value for name, value in own.items()}
     stack = LocalStack(tmp_path, settings={} if shell else own)
     tuning = stack._tuning(named if shell else {})
+    tuning[f"{PREFIX}OIDC_PROVIDERS"] = "[...]"
     before = dict(tuning)
-    stack._choose_payments(tuning)
+    stack.stand_ins.choose(tuning)
     assert tuning == before
-    assert stack.payments is None
+    assert stack.stand_ins.payments is None
 
 
 def test_without_an_account_there_is_a_stand_in(tmp_path: Path) -> None:
     stack = LocalStack(tmp_path)
     tuning = stack._tuning({f"{PREFIX}STRIPE_API_KEY": ""})
-    stack._choose_payments(tuning)
-    assert stack.payments is not None
-    assert tuning[f"{PREFIX}STRIPE_API_BASE"] == stack.payments.url
-    assert tuning[f"{PREFIX}CHECKOUT_RETURN_URL"].startswith(stack.payments.url)
+    stack.stand_ins.choose(tuning)
+    assert stack.stand_ins.payments is not None
+    assert tuning[f"{PREFIX}STRIPE_API_BASE"] == stack.stand_ins.payments.url
+    assert tuning[f"{PREFIX}CHECKOUT_RETURN_URL"].startswith(stack.stand_ins.payments.url)

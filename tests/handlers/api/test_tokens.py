@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import base64
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -13,36 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from infra.bootstrap import Application
-from infra.settings import Settings
-from tests.handlers.api.conftest import ADMIN, Served, serving
-from tests.handlers.api.people import Person, assert_problem, client
-
-
-def test_signing_in_gives_a_token_and_the_first_time_credits(anyone: httpx.Client) -> None:
-    answer = anyone.post("/v1/session", json={"email": "Ada@Example.org "})
-    assert answer.status_code == 200
-    session = answer.json()
-    assert session["token_type"] == "Bearer"
-    assert session["expires_in"] == 900
-    assert session["user_id"].startswith("usr_")
-    again = anyone.post("/v1/session", json={"email": "ada@example.org"}).json()
-    assert again["user_id"] == session["user_id"]
-    headers = {"Authorization": f"bearer {again['access_token']}"}
-    account = anyone.get("/v1/credits", headers=headers).json()
-    assert (account["available"], account["granted"]) == (100, 100)
-
-
-@pytest.mark.parametrize(
-    "email",
-    ["", "ada", "@x", "a@", "a b@x.org", "a@x..org", "a@-x.org", "a" * 65 + "@x.org",
-     "a@b@c", "a@" + "x" * 300, "a\n@x.org", "ädä@x.org"],
-)  # fmt: skip
-def test_what_is_no_address(anyone: httpx.Client, email: str) -> None:
-    problem = assert_problem(
-        anyone.post("/v1/session", json={"email": email}), 422, "invalid_request"
-    )
-    assert problem["errors"][0]["pointer"] == "#/email"
+from tests.handlers.api.conftest import Served
+from tests.handlers.api.people import Person, assert_problem
 
 
 def test_without_a_token(anyone: httpx.Client) -> None:
@@ -123,29 +94,3 @@ def test_tokens_that_are_not_ours(
 
 def test_the_caller_is_asked_before_the_body_is_read(anyone: httpx.Client) -> None:
     assert_problem(anyone.post("/v1/jobs", content=b"{nonsense"), 401, "unauthenticated")
-
-
-def test_another_identity_provider_has_no_development_sign_in(settings: Settings) -> None:
-    real = msgspec.structs.replace(settings, identity="oidc")
-    with serving(Application(real)) as running, client(running.url) as http:
-        answer = http.post("/v1/session", json={"email": "ada@example.org"})
-        assert_problem(answer, 404, "not_found")
-
-
-def test_only_who_is_on_the_list_signs_in_as_an_administrator(anyone: httpx.Client) -> None:
-    stranger = {"email": f"{uuid.uuid4().hex}@example.org", "admin": True}
-    problem = assert_problem(anyone.post("/v1/session", json=stranger), 403, "not_an_admin")
-    assert problem["missing"] == ["list"]
-    assert "ADMIN_EMAILS_CSV" in problem["detail"]
-    listed = anyone.post("/v1/session", json={"email": f" {ADMIN.upper()}", "admin": True}).json()
-    assert listed["admin"] is True
-    plain = anyone.post("/v1/session", json={"email": ADMIN}).json()
-    assert plain["admin"] is False
-    assert plain["user_id"] == listed["user_id"]
-
-
-def test_a_refused_sign_in_makes_no_account(anyone: httpx.Client, served: Served) -> None:
-    email = f"{uuid.uuid4().hex}@example.org"
-    anyone.post("/v1/session", json={"email": email, "admin": True})
-    user_id = served.application.identity.user_id("development", email)
-    assert not list(served.application.store.read(f"user-{user_id}"))
