@@ -52,6 +52,8 @@ _STALE_SECONDS = 10
 # Its worker hears of a cancelled job within two seconds.
 _SETTLE_SECONDS = 5
 _READY_SECONDS = 60.0
+# The one port for metrics is the worker's.
+_OWN = {"deliverer": {"SPLITSOUND_METRICS_PORT": "0"}}
 # As long as a receiver of webhooks may take to answer.
 _POST_SECONDS = 15.0
 # A page under development on this machine, and none of the web's.
@@ -218,7 +220,7 @@ class LocalStack:
                 name,
                 # -P: a file of the current directory must not stand in for a module of ours.
                 [sys.executable, "-P", "-m", f"handlers.{package}"],
-                self.environment | {"PYTHONUNBUFFERED": "1"},
+                self.environment | {"PYTHONUNBUFFERED": "1"} | _OWN.get(package, {}),
                 grace.get(package, 10.0),
             )
             for name, package in names.items()
