@@ -37,7 +37,7 @@ def test_nothing_readable_is_left_after_a_kill(tmp_path: Path) -> None:
     with LocalStack(data, settings=IMPATIENT) as stack:
         with adopted(stack.environment):
             application = Application(from_environment(), "test")
-            _wait_until_forgotten(application, ann.user)
+            wait_until_forgotten(application, ann.user)
             _holds(application)
         back = Browser(stack.api_url, ADDRESS)
         assert back.user == ann.user
@@ -51,7 +51,8 @@ def test_nothing_readable_is_left_after_a_kill(tmp_path: Path) -> None:
     assert not [path for path, text in texts.items() if ADDRESS.encode() in text]
 
 
-def _wait_until_forgotten(application: Application, user_id: str) -> None:
+def wait_until_forgotten(application: Application, user_id: str) -> None:
+    """Fails when it takes longer than PATIENCE."""
     give_up = time.monotonic() + PATIENCE
     while True:
         state: UserState = application.store.load(USER, USER.stream(user_id)).state

@@ -58,14 +58,14 @@ def me_of(service: Service, user_id: str, caller: Caller | None = None) -> Me:
     person = Opened(service, user_id)
     email = person.state.email
     assert email is not None  # everybody who is present signed up with one
-    listed = service.application.identity.is_listed(user_id)
+    admin = caller and caller.admin and service.application.identity.is_listed(caller.mark)
     scopes = caller.scopes if caller else None
     return Me(
         user_id=user_id,
         email=person.field(email),
         issuer=person.state.issuer,
         created_at=moment(_signed_up(service, email.version, user_id)),
-        admin=bool(caller and caller.admin and listed),
+        admin=bool(admin),
         scopes=None if scopes is None else list(scopes),
         stream=person.stream,
         version=person.version,
