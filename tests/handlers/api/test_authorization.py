@@ -28,7 +28,7 @@ from infra.settings import Settings
 from tests.handlers.api.conftest import serving
 from tests.handlers.api.documented import Document
 from tests.handlers.api.people import Person, Worker, assert_problem, client
-from tests.handlers.api.test_session import Forger
+from tests.handlers.api.test_tokens import Forger
 
 # What anybody may ask for. A new name here is a decision, not a detail.
 PUBLIC = {
