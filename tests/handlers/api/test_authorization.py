@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from litestar.routes import HTTPRoute
 from msgspec import Struct
 
-from commands import CreateApiKey, EraseUser, RevokeApiKey, SignUp, execute
+from commands import AddWebhookEndpoint, CreateApiKey, EraseUser, RevokeApiKey, SignUp, execute
 from domain import api_keys
 from domain.api_keys import SCOPES
 from domain.commit import Meta
@@ -286,9 +286,13 @@ def test_other_peoples_ids_are_not_there(matrix: Matrix) -> None:
         for route in matrix.guarded:
             if route.kind == "personal" and route.parameters:
                 assert ids.keys() >= set(route.parameters), f"give Ann a {route.parameters}"
-                assert_problem(matrix.ask(route, eve, **ids), 404, "not_found")
+                answer = matrix.ask(route, eve, **ids)
+                # Removing what is not there is harmless; below, Ann still has hers.
+                if (route.method, answer.status_code) != ("DELETE", 204):
+                    assert_problem(answer, 404, "not_found")
         for route in matrix.guarded:
-            if route.kind == "personal" and route.parameters and route.method == "GET":
+            told = route.method == "GET" and "message_id" not in route.parameters
+            if route.kind == "personal" and route.parameters and told:
                 assert matrix.ask(route, ann, **ids).status_code != 404, route
 
 
@@ -302,7 +306,10 @@ def owner(matrix: Matrix) -> Iterator[tuple[str, dict[str, str]]]:
         job = ann.job()
         bought = http.post("/v1/checkout", json={"pack": "hour"}).json()
         key_id = api_keys.parse(matrix.key(user_id, "read")).key_id
+        endpoint_id = matrix.application.ids.fresh("whk")
+        matrix.run(AddWebhookEndpoint(user_id, endpoint_id, "https://hook.example/", "whsec_x"))
         yield token, {
+            "endpoint_id": endpoint_id, "message_id": "msg_none",
             "asset_id": job["asset_id"], "job_id": job["job_id"],
             "purchase_id": bought["purchase_id"], "key_id": key_id,
         }  # fmt: skip

@@ -218,7 +218,7 @@ def test_methods(hostile: Hostile, unbroken: None, method: str) -> None:
 # --- the wire --------------------------------------------------------------------------------
 
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
-POST = b"POST /v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+POST = b"POST /v1/webhooks/stripe HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 NO_HTTP = {
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300),
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
