@@ -7,8 +7,9 @@ The chain makes an edited, reordered or missing commit detectable::
     hash = SHA-256 of prev ‖ body ‖ the JSON array of peers, [[stream, first, body in hex], ...]
 
 ``prev`` is the previous commit's hash (32 zero bytes at the start). ``peers`` are the
-commits of the same transaction in other streams. ``origin`` and ``snapshot`` are not
-hashed: the first is set on import, the second is derived.
+commits of the same transaction in other streams. ``origin``, ``snapshot`` and ``trace`` are not
+hashed: the first is set on import, the second is derived, the third is for those who watch and
+stays behind when a commit moves.
 """
 
 from __future__ import annotations
@@ -35,12 +36,17 @@ State = TypeVar("State")
 
 
 class Meta(Struct, frozen=True):
-    """Who acts and why: command id, actor, correlation and causation ids."""
+    """Who acts and why: command id, actor, correlation and causation ids.
+
+    corr: the id of the request that began it all; cause: of the command, or Stripe's event, that
+    this one follows from. trace: W3C traceparent of the step that acts.
+    """
 
     cmd: str
     actor: str
     corr: str = ""
     cause: str = ""
+    trace: str = ""
 
 
 class Peer(Struct, frozen=True, array_like=True):
@@ -72,6 +78,7 @@ class Commit(Struct, frozen=True, kw_only=True):
     hash: bytes = b""
     origin: str | None = None
     snapshot: str | None = None
+    trace: str = ""
 
     def body(self) -> bytes:
         """SHA-256 of everything but the place in the chain."""

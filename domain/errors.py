@@ -32,6 +32,7 @@
     │   ├── AssetGone        asset_deleted      409  no    deleted, or its time is over
     │   ├── PriceChanged     price_changed      409  no    the quote is of another price list
     │   ├── PurchaseUnknown  purchase_unknown   409  yes   paid, and not on record here (yet)
+    │   ├── KeyInUse         idempotency_key_in_use 409 yes  the first request is still running
     │   ├── BeingErased      account_being_erased 409 yes  somebody was forgotten a moment ago
     │   ├── StaleAttempt     stale_attempt      409  no    another worker took the job over
     │   ├── projections.generations.RebuildRunning
@@ -52,7 +53,8 @@
     ├── handlers.api.problems.NotReady
     │                        not_ready          503  yes   readiness names what does not answer
     ├── NothingForSale       nothing_for_sale   503  no    this deployment takes no payments
-    ├── TooManyStreams       too_many_streams   429  yes   event streams of one user; carries limit
+    ├── TooManyRequests      too_many_requests  429  yes   carries policy, limit and retry_after
+    │   └── TooManyStreams   too_many_streams   429  yes   event streams of one user; carries limit
     ├── WebhookRefused       webhook_refused    400  no    a signature that does not verify
     ├── CommitTooLarge       commit_too_large   413  no    over 300 KB
     ├── HistoryBroken        history_broken     500  no    the hash chain does not hold
@@ -303,6 +305,13 @@ class UploadExpired(Refused):
     status = 410
 
 
+class KeyInUse(Refused):
+    """The first request with this Idempotency-Key has no answer yet."""
+
+    code = "idempotency_key_in_use"
+    retryable = True
+
+
 class BeingErased(Refused):
     """The account's former owner is being forgotten; that takes minutes."""
 
@@ -380,12 +389,20 @@ class NothingForSale(SplitSoundError):
     status = 503
 
 
-class TooManyStreams(SplitSoundError):
+class TooManyRequests(SplitSoundError):
+    """More requests than one may send in a while. Carries ``policy``, ``limit``, ``retry_after``
+    (seconds).
+    """
+
+    code = "too_many_requests"
+    status = 429
+    retryable = True
+
+
+class TooManyStreams(TooManyRequests):
     """A user listens to as many event streams as one may; extra: limit, retry_after (s)."""
 
     code = "too_many_streams"
-    status = 429
-    retryable = True
 
 
 class WebhookRefused(SplitSoundError):

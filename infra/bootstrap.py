@@ -36,12 +36,14 @@ from infra.operations import (
     TableGenerations,
     Turns,
 )
+from infra.operations.answers import Answers
 from infra.operations.predictions import Predictions
 from infra.operations.sessions import DAY, Sessions
 from infra.payments import configured
 from infra.personal import PersonalFields
 from infra.publishing import Publisher
 from infra.queue import Queue
+from infra.rates import Rates
 from infra.rows import DynamoDBRows
 from infra.separators import Separators, Source, checkpoints, replicate, speech, spleeter
 from infra.settings import LANE_QUEUES, Settings
@@ -189,6 +191,17 @@ class Application:
     def deliveries(self) -> Deliveries:
         """Messages to webhook endpoints."""
         return Deliveries(self.operational_table, self.clock)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """First answers to Idempotency-Keys."""
+        return Answers(self.operational_table, self.personal, self.clock)
+
+    @cached_property
+    def rates(self) -> Rates:
+        """Who sent how many requests lately."""
+        secret = self.keys.get_or_make("rates.key", lambda: os.urandom(32))
+        return Rates(self.operational_table, self.clock, secret)
 
     @cached_property
     def turns(self) -> Turns:

@@ -1,11 +1,33 @@
-"""Structured logs: one JSON line per event on stderr. Never tokens, bodies or signed URLs."""
+"""Structured logs: one JSON line per event on stderr. Never tokens, bodies or signed URLs.
+
+Nobody logs those on purpose; tracebacks and the words of libraries may hold some. So what looks
+like a secret is struck out of every line, whoever wrote it, libraries included.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from typing import Any
 
 import structlog
+from structlog.typing import EventDict
+
+from infra import tracing
+
+_STRUCK = "[struck out]"
+_SECRETS = re.compile(
+    r"(?P<kept>X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s\"'\\<>]+"
+    r"|(?P<word>\b(?:Bearer|Basic|DPoP)\s+)[\w.~+/=-]{8,}"
+    r"|(?P<name>\b(?:authorization|cookie|set-cookie|stripe-signature|webhook-signature)"
+    r"\\?[\"']?\s*[:=,]\s*\\?[\"']?)[^\"'\\\n]+"
+    r"|\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*"
+    r"|\b(?:sk|rk|pk)_(?:live|test)_\w+|\bwhsec_[\w+/=]+|\bssk_\w{16,}|\br8_\w{16,}"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
+    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+    re.IGNORECASE,
+)
 
 
 def configure(component: str, level: str = "info") -> structlog.stdlib.BoundLogger:
@@ -13,14 +35,58 @@ def configure(component: str, level: str = "info") -> structlog.stdlib.BoundLogg
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _with_trace,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
+            _without_secrets,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     logger: structlog.stdlib.BoundLogger = structlog.get_logger(component=component)
+    _adopt_libraries(logger)
     return logger
+
+
+class _Adopted(logging.Handler):
+    """What libraries have to say, in lines like ours."""
+
+    def __init__(self, logger: Any) -> None:
+        super().__init__(logging.WARNING)
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Raises nothing: a line that cannot be written costs nobody anything."""
+        try:
+            tell = self._logger.error if record.levelno >= logging.ERROR else self._logger.warning
+            tell("library", logger=record.name, said=record.getMessage(), exc_info=record.exc_info)
+        except Exception:
+            self.handleError(record)
+
+
+def _adopt_libraries(logger: Any) -> None:
+    root = logging.getLogger()
+    root.handlers[:] = [h for h in root.handlers if not isinstance(h, _Adopted)]
+    root.addHandler(_Adopted(logger))
+
+
+def _with_trace(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    if trace_id := tracing.trace_id():
+        event.setdefault("trace_id", trace_id)
+    return event
+
+
+def _without_secrets(_logger: Any, _method: str, line: Any) -> str:
+    return struck(line)
+
+
+def struck(text: str) -> str:
+    """The text without what looks like a token, a key, a signature, a cookie or an address."""
+    return _SECRETS.sub(_replaced, text)
+
+
+def _replaced(found: re.Match[str]) -> str:
+    return (found["kept"] or found["word"] or found["name"] or "") + _STRUCK

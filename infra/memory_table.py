@@ -18,6 +18,7 @@ class MemoryTable(OperationalTable):
 
     def __init__(self) -> None:
         self._items: dict[tuple[str, str], tuple[bytes, int]] = {}
+        self._counts: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
 
     def get(self, pk: str, sk: str, kind: type[T]) -> T | None:
@@ -35,6 +36,10 @@ class MemoryTable(OperationalTable):
         keys = sorted(k for k in list(self._items) if k[0] == pk and k[1].startswith(begins))
         for key in keys:
             yield key[1], msgspec.json.decode(self._items[key][0], type=kind)
+
+    def keys(self, pk: str) -> Iterator[str]:
+        """See OperationalTable."""
+        yield from sorted(sk for at, sk in (*self._items, *self._counts) if at == pk)
 
     def between(
         self,
@@ -77,10 +82,32 @@ class MemoryTable(OperationalTable):
     def delete(self, pk: str, sk: str) -> None:
         """See OperationalTable."""
         self._items.pop((pk, sk), None)
+        self._counts.pop((pk, sk), None)
 
     def put(self, pk: str, sk: str, value: object, expires: int | None = None) -> None:  # noqa: ARG002
         """See OperationalTable."""
         self._items[pk, sk] = (msgspec.json.encode(value), 0)
+
+    def put_new(
+        self,
+        pk: str,
+        sk: str,
+        value: T,
+        expires: int | None = None,  # noqa: ARG002
+    ) -> tuple[T, int] | None:
+        """See OperationalTable."""
+        with self._lock:
+            found = self._items.get((pk, sk))
+            if found and found[1]:
+                return msgspec.json.decode(found[0], type=type(value)), found[1]
+            self._items[pk, sk] = (msgspec.json.encode(value), 1)
+        return None
+
+    def add(self, pk: str, sk: str, count: int, expires: int) -> int:  # noqa: ARG002
+        """See OperationalTable."""
+        with self._lock:
+            self._counts[pk, sk] = self._counts.get((pk, sk), 0) + count
+            return self._counts[pk, sk]
 
     def replace(
         self,

@@ -34,6 +34,8 @@ S3_CONFIG = Config(
     read_timeout=60,
     max_pool_connections=64,
 )
+SIGNED = b"X-Amz-Signature="
+"""What tells that a text has signed URLs in it."""
 # HeadObject has no body, so its error code is the bare status.
 _ABSENT = {"NoSuchKey", "NotFound", "404"}
 _WRONG_PARTS = {"InvalidPart", "InvalidPartOrder", "EntityTooSmall"}

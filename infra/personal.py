@@ -37,13 +37,18 @@ class PersonalFields:
     def seal(self, user_id: str, place: Place, text: str) -> str:
         """See Sealer. The person's data key is made at the first field."""
         wrapped = self._people.get_or_make(_name(user_id), lambda: self._new_data_key(user_id))
-        data_key = self._unwrap(user_id, wrapped)
-        nonce = os.urandom(12)
-        sealed = nonce + AESGCM(data_key).encrypt(nonce, text.encode(), _bound_to(place))
-        return base64.b64encode(sealed).decode()
+        return _sealed(self._unwrap(user_id, wrapped), place, text.encode())
+
+    def seal_bytes(self, user_id: str, place: Place, content: bytes) -> str:
+        """Of somebody who has a data key: none is made for who was erased. Raises NotFound."""
+        return _sealed(self._data_key(user_id), place, content)
 
     def open(self, user_id: str, place: Place, sealed: str) -> str:
         """The text. Raises NotFound when the person was erased or the place is another."""
+        return self.open_bytes(user_id, place, sealed).decode()
+
+    def open_bytes(self, user_id: str, place: Place, sealed: str) -> bytes:
+        """What ``seal_bytes`` was given. Raises as ``open``."""
         raw = base64.b64decode(sealed)
         known = self._opened.get(user_id)
         try:
@@ -53,7 +58,7 @@ class PersonalFields:
                 raise NotFound("This field was sealed for another place.") from None
         # The key that was remembered may be that of somebody who was erased meanwhile.
         self._forget(user_id)
-        return self.open(user_id, place, sealed)
+        return self.open_bytes(user_id, place, sealed)
 
     def unseal(self, user_id: str, sealed: Sealed) -> str:
         """Text that stands in the person's own stream. Raises NotFound like ``open``."""
@@ -100,13 +105,19 @@ class PersonalFields:
         return self._master.decrypt(wrapped[:12], wrapped[12:], user_id.encode())
 
 
+def _sealed(data_key: bytes, place: Place, content: bytes) -> str:
+    nonce = os.urandom(12)
+    sealed = nonce + AESGCM(data_key).encrypt(nonce, content, _bound_to(place))
+    return base64.b64encode(sealed).decode()
+
+
 def _name(user_id: str) -> str:
     return f"people/{user_id}.key"
 
 
-def _opened(data_key: bytes, raw: bytes, place: Place) -> str:
+def _opened(data_key: bytes, raw: bytes, place: Place) -> bytes:
     """Raises InvalidTag."""
-    return AESGCM(data_key).decrypt(raw[:12], raw[12:], _bound_to(place)).decode()
+    return AESGCM(data_key).decrypt(raw[:12], raw[12:], _bound_to(place))
 
 
 def _bound_to(place: Place) -> bytes:

@@ -14,6 +14,7 @@ from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
 from domain.errors import Unavailable
+from infra import tracing
 from infra.cursors import decode_cursor, encode_cursor
 from infra.faults import unavailable
 from infra.metering import item_size
@@ -87,6 +88,10 @@ class DynamoDBRows:
         self, head: Row, lines: Sequence[Row], expected: int, mends: int | None = None
     ) -> bool:
         """See Rows."""
+        with tracing.stage("write rows", stream=head.stream, version=head.version):
+            return self._write(head, lines, expected, mends)
+
+    def _write(self, head: Row, lines: Sequence[Row], expected: int, mends: int | None) -> bool:
         model = self._model
         standing = head.mends if mends is None else mends
         mended = model.mends == standing if standing else model.mends.does_not_exist()

@@ -66,6 +66,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     deleted can be had back. erasure_settle_seconds: from when somebody asks to be forgotten until
     what was under way then is over for certain and the media go.
 
+    rate_limits: requests that one user (of auth and anonymous: one address) may send, by kind:
+    ``name=requests/seconds`` by commas; a kind that is left out has no limit. trusted_proxies:
+    addresses or networks, by commas, whose X-Forwarded-For is believed; none unless told.
+
     Of event streams: sse_poll_seconds between looks at the rows while somebody listens;
     sse_ping_seconds between signs of life; sse_longest_seconds until a client has to come back, a
     tenth more or less; sse_stall_seconds until a client that reads nothing is cut off;
@@ -140,6 +144,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     metrics_port: int = 0
     metrics_host: str = "127.0.0.1"
     log_level: str = "info"
+    rate_limits: str = "reads=1200/60,writes=300/60,uploads=300/60,auth=120/60,anonymous=1200/60"
+    trusted_proxies: str = ""
     sse_poll_seconds: float = 1.0
     sse_ping_seconds: float = 15.0
     sse_longest_seconds: float = 900.0

@@ -26,7 +26,8 @@ class Doorbell(Struct, frozen=True, omit_defaults=True):
     """Versions first..last of a stream were committed; events while they are small, else none.
 
     types lets rules match without decoding bodies; origin marks an imported commit,
-    which must not fire workers again; lane: the queue that a separation waits in.
+    which must not fire workers again; lane: the queue that a separation waits in; trace: W3C
+    traceparent of the step that rang.
     """
 
     stream: str
@@ -40,6 +41,7 @@ class Doorbell(Struct, frozen=True, omit_defaults=True):
     origin: str | None = None
     events: msgspec.Raw = NONE_RIDE
     lane: str = ""
+    trace: str = ""
 
     @property
     def category(self) -> str:
@@ -70,7 +72,7 @@ def ring(commit: Commit) -> Doorbell:
     return Doorbell(
         commit.stream, commit.first, commit.last, commit.types, commit.t,
         commit.actor, commit.cmd, commit.corr, commit.origin,
-        riding(commit.events), lane(commit.types, commit.events),
+        riding(commit.events), lane(commit.types, commit.events), commit.trace,
     )  # fmt: skip
 
 

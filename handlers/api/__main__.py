@@ -13,9 +13,10 @@ import uvicorn
 
 from handlers.api import create_app, log, wire
 from handlers.api.serving import Server
+from infra import tracing
 from infra.bootstrap import Application
 from infra.logs import configure
-from infra.settings import from_environment
+from infra.settings import Settings, from_environment
 
 # Longer than any request of ours takes; a connection that is still open then is cut.
 GRACE_SECONDS = 10
@@ -25,23 +26,34 @@ def serve(host: str, port: int) -> None:
     """Until SIGTERM or SIGINT; requests in flight are answered first."""
     settings = from_environment()
     configure("api", settings.log_level)
-    config = uvicorn.Config(
-        create_app(Application(settings, "api")),
+    config = configuration(settings, Application(settings, "api"), host, port)
+    # uvicorn raises the signal again when it is done; a clean stop should exit 0.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    log.info("starting", host=host, port=port)
+    with tracing.exporting("api"):
+        Server(config).run()
+    log.info("stopped")
+
+
+def configuration(
+    settings: Settings, application: Application, host: str, port: int
+) -> uvicorn.Config:
+    """How uvicorn serves it."""
+    return uvicorn.Config(
+        create_app(application),
         host=host,
         port=port,
         lifespan="on",
         access_log=False,
+        # Left alone, uvicorn believes whoever connects from this machine.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         log_config=None,
         **wire.OPTIONS,
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    # uvicorn raises the signal again when it is done; a clean stop should exit 0.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    log.info("starting", host=host, port=port)
-    Server(config).run()
-    log.info("stopped")
 
 
 def main(arguments: list[str]) -> None:

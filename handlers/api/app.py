@@ -10,6 +10,7 @@ from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 
+from handlers.api import limits
 from handlers.api.admin import ADMIN
 from handlers.api.auth.key_set import key_set
 from handlers.api.auth.routes import AUTH
@@ -21,9 +22,11 @@ from handlers.api.edge import Edge
 from handlers.api.events.hub import Hub
 from handlers.api.events.routes import FEEDS
 from handlers.api.health import healthz, readyz
+from handlers.api.idempotency import HEADER, REPLAYED, Remembering, recall
 from handlers.api.jobs import JOBS, QUOTES
 from handlers.api.keys.routes import KEYS
 from handlers.api.library import LIBRARY
+from handlers.api.limits import admitted, counted
 from handlers.api.me.routes import ME
 from handlers.api.metrics import metrics
 from handlers.api.openapi import SCHEME, configuration
@@ -39,7 +42,10 @@ from handlers.api.webhooks import WEBHOOKS
 from infra.bootstrap import Application
 
 BODY_BYTES = 64 * 1024
-EXPOSED = ["ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-Id"]
+EXPOSED = [
+    "ETag", REPLAYED, "Location", *limits.HEADERS, "Retry-After", "WWW-Authenticate",
+    "X-Request-Id",
+]  # fmt: skip
 
 
 def create_app(application: Application) -> Litestar:
@@ -75,7 +81,8 @@ def create_app(application: Application) -> Litestar:
     )
     require_scopes(app)
     # Middleware of Litestar's does not see requests that no route takes.
-    app.asgi_handler = Edge(app.asgi_handler, lambda: application.ids.fresh("req"))
+    remembering = Remembering(app.asgi_handler, service)
+    app.asgi_handler = Edge(remembering, lambda: application.ids.fresh("req"), service.traffic)
     return app
 
 
@@ -99,26 +106,32 @@ def _version_one() -> Router:
             WEBHOOKS,
             ADMIN,
         ],
-        guards=[authenticated],
+        guards=[authenticated, admitted],
+        before_request=recall,
         security=[{SCHEME: []}],
     )
-    return Router("/v1", route_handlers=[capabilities, show_packs, receive, AUTH, personal])
+    public = [capabilities, show_packs, receive, AUTH]
+    anonymous = Router("/", route_handlers=public, before_request=counted)
+    return Router("/v1", route_handlers=[anonymous, personal])
 
 
 def _cors(origins: str) -> CORSConfig:
     allowed = [o.strip() for o in origins.split(",") if o.strip()]
     return CORSConfig(
         allow_origins=allowed,
-        allow_credentials="*" not in allowed,  # the session cookie, for origins that are named
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=[
             "Authorization",
             "Content-Type",
-            "Idempotency-Key",
+            HEADER,
             "If-None-Match",
             "Last-Event-ID",
+            "Traceparent",
+            "Tracestate",
             "X-Request-Id",
         ],
+        # Cookies only where it is said whose pages may send them.
+        allow_credentials=bool(allowed) and "*" not in allowed,
         expose_headers=EXPOSED,
         max_age=600,
     )

@@ -1,4 +1,4 @@
-"""The outermost layer: a request id for every answer, one log line for every request."""
+"""The outermost layer: a request id and a trace for each answer, a log line for each request."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from handlers.api import log
+from handlers.api import limits, log
 from handlers.api.problems import MEDIA_TYPE, last_resort, log_failure
+from handlers.api.traffic import METHODS, Traffic
 from handlers.api.wire import hurried
+from infra import tracing
 
 _CONNECTION = "connection"
 # Nor does the kernel keep what it did not send: on, for no seconds.
@@ -29,24 +31,46 @@ class Edge:
     Never logged: headers, query strings and bodies; they carry tokens and signed URLs.
     """
 
-    def __init__(self, app: ASGIApp, new_id: Callable[[], str]) -> None:
+    def __init__(self, app: ASGIApp, new_id: Callable[[], str], traffic: Traffic) -> None:
         self._app = app
         self._new_id = new_id
+        self._traffic = traffic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        method = scope.get("method", "")
+        name = method if method in METHODS else "other"
+        parent = tracing.valid(_headers(scope, b"traceparent"))
+        with (
+            self._traffic.under_way.track_inprogress(),
+            tracing.stage(name, parent, tracing.SERVER, http_request_method=name) as stage,
+        ):
+            begun = time.perf_counter()
+            try:
+                await self._serve(scope, receive, send)
+            finally:
+                # 0: the client went away before there was an answer.
+                status = scope["state"].get("status", 0)
+                route = scope.get("path_template", "")
+                self._traffic.ended(name, route, status, time.perf_counter() - begun)
+                _log(scope, status, begun)
+                stage.tell(
+                    f"{name} {route}".strip(), failed=status >= 500,
+                    http_route=route, http_response_status_code=status,
+                )  # fmt: skip
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope) or self._new_id()
         scope["state"]["request_id"] = request_id
         scope["state"][_CONNECTION] = getattr(getattr(send, "__self__", None), "transport", None)
-        begun = time.perf_counter()
-        status = 0
 
         async def answering(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                scope["state"]["status"] = message["status"]
                 headers = MutableScopeHeaders.from_message(message)
                 headers["X-Request-Id"] = request_id
+                for name, text in limits.headers(scope).items():
+                    headers[name] = text
                 headers["X-Content-Type-Options"] = "nosniff"
                 # Answers are personal, and signed URLs in them go stale.
                 headers.setdefault("Cache-Control", "no-store")
@@ -59,12 +83,16 @@ class Edge:
             await self._app(scope, hurried(receive), answering)
         except Exception as error:
             # Also what answers errors can fail; the server would say so in text/plain.
-            if status or scope["type"] != ScopeType.HTTP:
+            if "status" in scope["state"] or scope["type"] != ScopeType.HTTP:
                 raise
             log_failure(scope, error)
             await _answer(answering, 500, last_resort(scope))
-        finally:
-            _log(scope, status, request_id, begun)
+
+
+def _headers(scope: Scope, wanted: bytes) -> str | None:
+    """The header's text, if it came once."""
+    found = [value for name, value in scope["headers"] if name == wanted]
+    return found[0].decode("latin-1") if len(found) == 1 else None
 
 
 def cut_off(scope: Scope) -> None:
@@ -96,13 +124,13 @@ async def _answer(send: Send, status: int, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _log(scope: Scope, status: int, request_id: str, begun: float) -> None:
+def _log(scope: Scope, status: int, begun: float) -> None:
     log.info(
         "request",
         method=scope.get("method"),
         path=str(scope["path"])[:200],
-        status=status,  # 0: the client went away before there was an answer
+        status=status,
         ms=round(1000 * (time.perf_counter() - begun), 1),
-        request_id=request_id,
+        request_id=scope["state"].get("request_id", ""),
         user_id=scope.get("user"),
     )

@@ -30,6 +30,7 @@ class Health(Struct, frozen=True):
     "/healthz",
     summary="Liveness",
     operation_id="getHealth",
+    opt={"rate": None},
     response_description="Alive.",
     tags=["health"],
 )
@@ -43,6 +44,7 @@ async def healthz() -> Health:
     responses=problems(503),
     summary="Readiness",
     operation_id="getReadiness",
+    opt={"rate": None},
     response_description="Everything answers.",
     tags=["health"],
 )

@@ -45,8 +45,8 @@ async def may_scrape(
     tags=["health"],
 )
 async def metrics(service: Api) -> Response[str]:
-    """Lag, parked streams, queues, open and stuck jobs, failures, counted now. With the scrape
-    token (`SPLITSOUND_METRICS_TOKEN`) or an administrator's.
+    """Lag, parked streams, queues, open and stuck jobs, failures, counted now; requests that this
+    process answered. With the scrape token (`SPLITSOUND_METRICS_TOKEN`) or an administrator's.
     """
     text = await service.run(service.scrapes.text)
-    return Response(text.decode(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response((text + service.traffic.text()).decode(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -24,6 +24,7 @@ from litestar.response import Stream
 from litestar.routes import HTTPRoute
 
 from domain import api_keys
+from handlers.api.limits import HEADERS
 from handlers.api.problems import (
     MEDIA_TYPE,
     ForbiddenProblem,
@@ -34,6 +35,7 @@ from handlers.api.problems import (
     TooManyProblem,
     UnavailableProblem,
 )
+from handlers.api.requests import KEY_PATTERN, MOST_KEY
 
 SCHEME, API_KEY = "bearer", "apiKey"
 EVENTS = "events"
@@ -64,7 +66,8 @@ _MEANING = {
     413: "The body, or the file that it announces, is too large.",
     415: "The body is not sent as application/json.",
     422: "The request breaks a rule; `errors` names the places.",
-    429: "More than one user may have at once; come back after `Retry-After`.",
+    429: "More than one may send in a while, or have at once; `Retry-After` says for how long to "
+    "wait.",
     500: "Something broke on our side.",
     503: "A service that we need did not answer, there is no room left to store anything, or "
     "nothing is sold here; see `code` and `retryable`.",
@@ -135,9 +138,13 @@ def _corrected(told: dict[str, Any], app: Litestar) -> dict[str, Any]:
     handlers = {handler.operation_id: handler for handler in _handlers(app)}
     fixed["components"]["schemas"] = _schemas(handlers.values())
     for operations in fixed["paths"].values():
-        for operation in operations.values():
+        for method, operation in operations.items():
             handler = handlers[operation["operationId"]]
             _secure(operation, handler)
+            if method == "post" and operation.get("security"):
+                _replayable(operation)
+            if handler.opt.get("rate", True) is not None:
+                operation["responses"].setdefault("429", _problem(429))
             _correct_operation(operation)
             if events := handler.opt.get(EVENTS):
                 _declare_events(operation["responses"]["200"]["content"], events)
@@ -215,6 +222,31 @@ _IF_NONE_MATCH = {
 }
 
 
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": MOST_KEY, "pattern": KEY_PATTERN},
+    "description": "Sending the same request again with the same key gives the same answer.",
+}
+_REPLAYED = {
+    "schema": {"type": "string", "const": "true"},
+    "description": "There when this is the answer to an earlier request with the same key.",
+}
+
+
+def _replayable(operation: dict[str, Any]) -> None:
+    """What ``handlers.api.idempotency`` does for every POST of who is signed in."""
+    parameters = operation.setdefault("parameters", [])
+    parameters[:] = [p for p in parameters if p["name"] != _KEY["name"]] + [_KEY]
+    responses = operation["responses"]
+    for status in (409, 422):
+        responses.setdefault(str(status), _problem(status))
+    for status, response in responses.items():
+        if status.startswith("2"):
+            response.setdefault("headers", {})["Idempotent-Replayed"] = _REPLAYED
+
+
 def _correct_operation(operation: dict[str, Any]) -> None:
     body = operation.get("requestBody")
     responses = operation["responses"]
@@ -237,13 +269,14 @@ def _correct_response(status: str, response: dict[str, Any]) -> None:
     headers = response.setdefault("headers", {})
     for header in headers.values():
         header.setdefault("schema", {"type": "string"})
-    headers["X-Request-Id"] = {"schema": {"type": "string"}}
+    for name in ("X-Request-Id", *HEADERS):
+        headers[name] = {"schema": {"type": "string"}}
     if status == "401":
         headers["WWW-Authenticate"] = {"schema": {"type": "string"}, "required": True}
     if status == "403":
         headers["WWW-Authenticate"] = {"schema": {"type": "string"}}
     if status in ("409", "429", "503"):
-        headers["Retry-After"] = {"schema": {"type": "integer"}}
+        headers["Retry-After"] = {"schema": {"type": "integer"}, "required": status == "429"}
 
 
 def _correct_body(

@@ -26,13 +26,14 @@ from domain.errors import (
     SplitSoundError,
 )
 from domain.packs import Packs
-from handlers.api import log, storage
+from handlers.api import limits, log, storage
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = {
     "asset_not_ready": 2,
     "conflict": 1,
     "identity_provider_unavailable": 5,
+    "idempotency_key_in_use": 1,
     "unavailable": 2,
     "not_ready": 2,
     "projector_silent": 10,
@@ -155,6 +156,16 @@ class UnavailableProblem(Problem, frozen=True, kw_only=True, omit_defaults=True)
     retry_after: int | None = None
 
 
+class TooManyProblem(Problem, frozen=True, kw_only=True, omit_defaults=True):
+    """policy: of too_many_requests; which limit, as ``RateLimit-Policy`` names it. limit: what it
+    is; retry_after: seconds.
+    """
+
+    policy: str | None = None
+    limit: int | None = None
+    retry_after: int | None = None
+
+
 class NotReady(SplitSoundError):
     """What this process needs does not answer."""
 
@@ -179,7 +190,10 @@ CHECKOUT, PACKS = "/v1/checkout", "/v1/packs"
 def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The problem document of any exception; what we did not foresee is logged, not shown."""
     facts = _facts(_named(request, error))
-    status, code, _, _, extra, headers = facts
+    if refused := limits.struck(request.app.state.service, request.scope, facts[0]):
+        facts = _facts(refused)
+    status, code, retryable, _, extra, headers = facts
+    request.scope["state"]["problem"] = (code, retryable)
     if status >= 500 and not isinstance(error, _EXPECTED):
         log_failure(request.scope, error)
     wait = extra.get("retry_after", RETRY_SECONDS.get(code))

@@ -36,13 +36,14 @@ _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 _FIELD = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<name>.*)`$")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 
+KEY_PATTERN, MOST_KEY = r"^[!-~]+$", 255
 IdempotencyKey = Annotated[
     str | None,
     HeaderParameter(
         name="Idempotency-Key",
         min_length=1,
-        max_length=255,
-        pattern="^[!-~]+$",
+        max_length=MOST_KEY,
+        pattern=KEY_PATTERN,
         description="Sending the same request again with the same key acts once.",
     ),
 ]

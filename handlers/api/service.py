@@ -12,6 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
+from msgspec.structs import replace
 
 from commands import Position, execute
 from commands.dispatch import Command
@@ -25,11 +26,14 @@ from handlers.api.acknowledged import Acknowledged
 from handlers.api.auth.origins import Origins
 from handlers.api.keys.ring import KeyRing
 from handlers.api.paging import Cursors
+from handlers.api.traffic import Traffic
 from handlers.api.waiting import Waiting
 from handlers.operating.metrics import Scrapes
+from infra import tracing
 from infra.bootstrap import Application
 from infra.objects import Objects
 from infra.operations.key_uses import KeyUses
+from infra.rates import policies
 from projections.catch_up import catch_up
 from projections.projection import Projection, View
 from projections.query import Slice, Versioned, live, own, owned
@@ -41,10 +45,11 @@ T = TypeVar("T")
 PAYING_THREADS = 8
 # As many as the AWS clients keep connections; more would only wait in line for one.
 THREADS = 32
+SHARE_SECONDS, SHARE_FAULT_SECONDS = 1.0, 10.0
 _PARTS = (
     "context", "reading", "operations", "parked", "pulses", "speeds", "sqs", "identity", "objects",
     "packs", "payments", "deliveries", "turns", "webhook_guard", "personal",
-    "sessions", "pending_logins",
+    "sessions", "pending_logins", "answers", "rates",
 )  # fmt: skip
 
 
@@ -57,6 +62,8 @@ class Service:
         self.origins = Origins(application.settings)
         self.listeners: list[Callable[[str, int, str], None]] = []
         """Called in the event loop with stream, version and actor of what was committed here."""
+        self.traffic = Traffic()
+        self.policies = policies(application.settings.rate_limits)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
         # Apart, so that a Stripe that hangs holds up nobody but buyers.
         self._paying = ThreadPoolExecutor(PAYING_THREADS, thread_name_prefix="paying")
@@ -69,14 +76,25 @@ class Service:
     async def lifespan(self) -> AsyncIterator[None]:
         """Make every part before the first request, open the bucket; close both at the end."""
         await self.run(self._prepare)
+        sharing = asyncio.create_task(self._share_rates())
         async with self.application.objects:
             yield
         for provider in self.application.openid.values():
             await provider.close()
+        sharing.cancel()
         self._checks.shutdown(wait=False, cancel_futures=True)
         self._judging.shutdown(wait=False, cancel_futures=True)
         self._paying.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    async def _share_rates(self) -> None:
+        while True:
+            await asyncio.sleep(SHARE_SECONDS)
+            try:
+                await self.run(self.application.rates.share)
+            except SplitSoundError as error:
+                log.warning("requests counted in this process alone", error=error.detail)
+                await asyncio.sleep(SHARE_FAULT_SECONDS)
 
     def _prepare(self) -> None:
         application = self.application
@@ -125,7 +143,9 @@ class Service:
 
     async def execute(self, command: Command, meta: Meta) -> Position:
         """Run a command; where it left its own stream."""
-        positions = await self.run(execute, self.application.context, command, meta)
+        with tracing.stage(f"command {type(command).__name__}") as stage:
+            meta = replace(meta, trace=stage.trace)
+            positions = await self.run(execute, self.application.context, command, meta)
         for position in positions:
             self.acknowledged.note(position.stream, position.version)
             for listener in self.listeners:
@@ -177,7 +197,10 @@ class Service:
 
     def meta(self, user_id: str, request_id: str, route: str, key: str | None) -> Meta:
         """Who acts and why, for the events. The same key on the same route is the same command."""
-        return Meta(self.identified("cmd", user_id, route, key), user_id, corr=request_id)
+        return Meta(
+            self.identified("cmd", user_id, route, key), user_id, request_id,
+            trace=tracing.current(),
+        )  # fmt: skip
 
 
 Api = NamedDependency[SkipValidation[Service]]

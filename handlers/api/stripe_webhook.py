@@ -66,6 +66,7 @@ class _RawBody(Operation):
     operation_class=_RawBody,
     request_max_body_size=BODY_BYTES,
     response_description="Taken, or none of our business.",
+    opt={"rate": None},
     tags=["payments"],
 )
 async def receive(request: ApiRequest, service: Api) -> Received:

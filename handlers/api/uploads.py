@@ -240,4 +240,9 @@ def _render(service: Service, session: Session, after: int, most_urls: int) -> U
     )
 
 
-UPLOADS = Router("/uploads", route_handlers=[begin, resume, complete, abort], tags=["uploads"])
+UPLOADS = Router(
+    "/uploads",
+    route_handlers=[begin, resume, complete, abort],
+    opt={"rate": "uploads"},
+    tags=["uploads"],
+)

@@ -177,7 +177,9 @@ def _earlier_or_new(api: Client, asked: dict[str, object], display: Display) -> 
     retry: dict[str, object] = {}
     for number in range(1, 1000):
         wanted = msgspec.convert(asked | retry, JobWish)
-        job = api.create_job(wanted, idempotency_key=_job_key(asked, number))
+        first = api.create_job(wanted, idempotency_key=_job_key(asked, number))
+        # An earlier run may have asked, and its answer comes again: how the job is now, is read.
+        job = api.get_job(first.job_id)
         if job.status not in ("failed", "cancelled") or _without_source(job):
             break
         retry = {"retry_of": job.job_id}

@@ -19,6 +19,7 @@ _LONGEST_WAIT = 10.0
 # An API that answered before may be restarting: how many seconds we wait for it.
 PATIENCE = 60.0
 _AGAIN = {429, 502, 503, 504}
+_SOON = {"conflict", "idempotency_key_in_use"}
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -116,7 +117,7 @@ def _may_retry(problem: Problem) -> bool:
     if problem.code == "paused":
         return False
     # asset_not_ready may be repeated too, but whoever waits for a probe asks the library instead.
-    return problem.http_status in _AGAIN or problem.code == "conflict"
+    return problem.http_status in _AGAIN or problem.code in _SOON
 
 
 def _wait(problem: Problem, tries: int) -> float:

@@ -118,8 +118,9 @@ class Operations(ABC):
     def get_metrics(self) -> str:
         """Metrics.
 
-        Lag, parked streams, queues, open and stuck jobs, failures, counted now. With the scrape
-        token (`SPLITSOUND_METRICS_TOKEN`) or an administrator's.
+        Lag, parked streams, queues, open and stuck jobs, failures, counted now; requests that
+        this process answered. With the scrape token (`SPLITSOUND_METRICS_TOKEN`) or an
+        administrator's.
         """
         asked = Request(method="GET", path="/metrics")
         return self._text(asked)
@@ -603,12 +604,16 @@ class Operations(ABC):
         asked = Request(method="GET", path=f"/v1/jobs/{segment(job_id)}/events")
         return self._listen(asked, last_event_id)
 
-    def restore_job(self, job_id: str) -> Job:
+    def restore_job(self, job_id: str, *, idempotency_key: str | None = None) -> Job:
         """Restore a job's results.
 
         Takes a deletion back, until ``deleted_until``. Again is harmless.
         """
-        asked = Request(method="POST", path=f"/v1/jobs/{segment(job_id)}/restore")
+        asked = Request(
+            method="POST",
+            path=f"/v1/jobs/{segment(job_id)}/restore",
+            headers=self._keyed(idempotency_key),
+        )
         return self._call(asked, Job)
 
     def list_library(
@@ -678,12 +683,16 @@ class Operations(ABC):
         asked = Request(method="PATCH", path=f"/v1/library/{segment(asset_id)}", body=body)
         return self._call(asked, Asset)
 
-    def restore_asset(self, asset_id: str) -> Asset:
+    def restore_asset(self, asset_id: str, *, idempotency_key: str | None = None) -> Asset:
         """Restore an upload.
 
         Takes a deletion back, until ``deleted_until``. Again is harmless.
         """
-        asked = Request(method="POST", path=f"/v1/library/{segment(asset_id)}/restore")
+        asked = Request(
+            method="POST",
+            path=f"/v1/library/{segment(asset_id)}/restore",
+            headers=self._keyed(idempotency_key),
+        )
         return self._call(asked, Asset)
 
     def get_me(self) -> Me:
@@ -754,12 +763,14 @@ class Operations(ABC):
         )
         return self._call(asked, Purchase)
 
-    def get_quote(self, body: JobBody) -> QuoteAnswer:
+    def get_quote(self, body: JobBody, *, idempotency_key: str | None = None) -> QuoteAnswer:
         """Ask for a price.
 
         The price of a separation, before it is spent. Reserves nothing.
         """
-        asked = Request(method="POST", path="/v1/quotes", body=body)
+        asked = Request(
+            method="POST", path="/v1/quotes", body=body, headers=self._keyed(idempotency_key)
+        )
         return self._call(asked, QuoteAnswer)
 
     def start_upload(self, body: NewUpload, *, idempotency_key: str | None = None) -> Upload:

@@ -24,6 +24,7 @@ from domain.commit import Meta
 from domain.ids import derived
 from domain.packs import Pack
 from domain.purchase import Claim, Payment
+from infra import tracing
 from infra.payments.objects import Charge, Dispute, Event, PaymentIntent, Refund, Session
 
 _PURCHASE = re.compile(r"pur_[0-9a-hjkmnp-tv-z]{26}")
@@ -53,7 +54,9 @@ def command(event: Event, payments: Payments) -> Command | None:
 
 def meta(event: Event, request_id: str) -> Meta:
     """Stripe acts; the same event is the same command."""
-    return Meta(derived("cmd", "stripe", event.id), "stripe", corr=request_id, cause=event.id)
+    return Meta(
+        derived("cmd", "stripe", event.id), "stripe", request_id, event.id, tracing.current()
+    )
 
 
 def purchase_of(metadata: Mapping[str, str] | None) -> str | None:

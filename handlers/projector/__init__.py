@@ -16,6 +16,7 @@ from commands.ports import Clock
 from domain.controls import of_projection
 from domain.errors import SplitSoundError, Unavailable
 from handlers.projector.vitals import Vitals
+from infra import tracing
 from infra.operations import Parked, ParkedStreams, describe
 from infra.switchboard import CachedSwitchboard
 from projections.catch_up import Reading, catch_up
@@ -120,7 +121,7 @@ class Projector:
             try:
                 # Where it was parked, more than these doorbells may have been acknowledged.
                 taken = () if parked else bells
-                catch_up(projection, stream, self._reading, taken, number, self._heads)
+                self._catch_up(projection, newest, taken, number)
             except ReadModelStuck as error:
                 self._parked.park(describe(error, number, newest.last, self._clock.now()))
                 self._log.exception("parked", stream=stream, projection=projection.name)
@@ -128,6 +129,14 @@ class Projector:
                 self._vitals.applied(projection.name, newest.t)
                 if parked:
                     self._parked.release(parked)
+
+    def _catch_up(
+        self, projection: Projection[Any], newest: Doorbell, bells: Sequence[Doorbell], number: int
+    ) -> None:
+        name, stream = f"project {projection.name}", newest.stream
+        with tracing.stage(name, newest.trace, tracing.CONSUMER, stream=stream) as stage:
+            version = catch_up(projection, stream, self._reading, bells, number, self._heads)
+            stage.tell(version=version)
 
     def _still_waits(self, projection: Projection[Any], parked: Parked, last: int) -> bool:
         """Whether nobody came past the rejected commit; then the newer one is noted."""

@@ -10,6 +10,7 @@ import projections
 from handlers.polling import consume, stop_on_signals
 from handlers.projector import Projector
 from handlers.projector.vitals import Vitals
+from infra import tracing
 from infra.bootstrap import Application
 from infra.logs import configure
 from infra.settings import from_environment
@@ -38,7 +39,8 @@ def main() -> None:
     projector = build(application, log)
     stop = stop_on_signals()
     log.info("started")
-    consume(application.queue("projections"), projector, stop, settings.poll_seconds, log)
+    with tracing.exporting("projector"):
+        consume(application.queue("projections"), projector, stop, settings.poll_seconds, log)
     log.info("stopped")
 
 

@@ -6,8 +6,12 @@ stream and calls it with records of the same shape.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
+from infra import tracing
 from projections.doorbell import Doorbell, lane, riding
 
 Record = dict[str, Any]
@@ -33,11 +37,21 @@ class Relay:
         stream's order is kept by reading on from there, and publishing twice is harmless.
         """
         inserted = [r for r in event["Records"] if r["eventName"] == "INSERT"]
-        refused = self._bus.publish([doorbell(r) for r in inserted])
+        with ExitStack() as stages:
+            bells = [_traced(doorbell(r), stages) for r in inserted]
+            refused = self._bus.publish(bells)
         if not refused:
             return {"batchItemFailures": []}
         first = inserted[min(refused)]["dynamodb"]["SequenceNumber"]
         return {"batchItemFailures": [{"itemIdentifier": first}]}
+
+
+def _traced(bell: Doorbell, stages: ExitStack) -> Doorbell:
+    """The doorbell as part of its commit's trace: who hears it follows from its publishing."""
+    publishing = tracing.stage(
+        "publish", bell.trace, tracing.PRODUCER, stream=bell.stream, version=bell.last
+    )
+    return replace(bell, trace=stages.enter_context(publishing).trace)
 
 
 def doorbell(record: Record) -> Doorbell:
@@ -56,6 +70,7 @@ def doorbell(record: Record) -> Doorbell:
         _text(image, "origin"),
         riding(events),
         lane(types, events),
+        tracing.unpacked(image.get("trace", {}).get("B", b"")),
     )
 
 

@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.errors import Unavailable
 from handlers.relay import Relay
+from infra import tracing
 from infra.bootstrap import Application
 from infra.faults import unavailable
 from infra.logs import configure
@@ -129,10 +130,11 @@ async def main() -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, tail.cancel)
         log.info("started", stream=arn)
-        try:
-            await tail
-        except asyncio.CancelledError:
-            log.info("stopped")
+        with tracing.exporting("relay"):
+            try:
+                await tail
+            except asyncio.CancelledError:
+                log.info("stopped")
 
 
 if __name__ == "__main__":

@@ -191,13 +191,18 @@ class Sweeper:
             doorbell.identity, state.attempt, "", job.GAVE_UP, job.GAVE_UP_DETAIL
         )
         with suppress(StaleAttempt):
-            execute(self.context, command, Meta(f"bury-{message.id}", ACTOR, cause=doorbell.cmd))
+            execute(self.context, command, _meta(doorbell, message))
             self.log.warning("job ended", job=doorbell.identity)
         return True
 
     def _reject_upload(self, doorbell: Doorbell, message: Message) -> bool:
         detail = "The file could not be examined after several tries. Upload it again."
         command = RejectAsset(doorbell.identity, "probe_failed", detail)
-        execute(self.context, command, Meta(f"bury-{message.id}", ACTOR, cause=doorbell.cmd))
+        execute(self.context, command, _meta(doorbell, message))
         self.log.warning("upload rejected", asset=doorbell.identity)
         return True
+
+
+def _meta(doorbell: Doorbell, message: Message) -> Meta:
+    """It follows from whatever rang in vain."""
+    return Meta(f"bury-{message.id}", ACTOR, doorbell.corr, doorbell.cmd, doorbell.trace)

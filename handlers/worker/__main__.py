@@ -23,6 +23,7 @@ from handlers.worker.pulsing import Pulsing
 from handlers.worker.separation import Separation
 from handlers.worker.spot import Spot
 from handlers.worker.workplace import Workplace
+from infra import tracing
 from infra.bootstrap import Application
 from infra.logs import configure
 from infra.operations import WorkerPulse
@@ -111,8 +112,9 @@ async def main() -> None:
     log = configure("worker", settings.log_level)
     code = 1
     try:
-        worker = Worker(Application(settings, f"worker-{os.getpid()}"), log)
-        await worker.run()
+        with tracing.exporting("worker"):
+            worker = Worker(Application(settings, f"worker-{os.getpid()}"), log)
+            await worker.run()
         worker.workplace.close()
         log.info("stopped")
         code = 0

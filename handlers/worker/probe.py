@@ -15,10 +15,10 @@ from domain.errors import MediaError, SplitSoundError
 from handlers.worker.fetching import fetch, size_of
 from handlers.worker.stages import POLICIES
 from handlers.worker.workplace import Workplace
-from infra import media
+from infra import media, tracing
 from infra.bootstrap import Application
 from infra.queue import Message, Queue
-from projections.doorbell import parse
+from projections.doorbell import Doorbell, parse
 
 
 class Probe:
@@ -45,7 +45,12 @@ class Probe:
 
     async def handle(self, message: Message) -> bool:
         """Probe the asset that the message names; whether the message is done with."""
-        asset_id = parse(message.body).identity
+        bell = parse(message.body)
+        with tracing.stage("probe", bell.trace, tracing.CONSUMER, asset=bell.identity):
+            return await self._handle(message, bell)
+
+    async def _handle(self, message: Message, bell: Doorbell) -> bool:
+        asset_id = bell.identity
         loaded = await asyncio.to_thread(self._app.store.load, ASSET, ASSET.stream(asset_id))
         if loaded.state.status != UPLOADED:
             return True
@@ -54,7 +59,10 @@ class Probe:
             verdict = await self._examine(asset_id, loaded.state.key)
         finally:
             keep.cancel()
-        meta = Meta(self._app.ids.fresh("cmd"), f"worker:{self._worker}")
+        meta = Meta(
+            self._app.ids.fresh("cmd"), f"worker:{self._worker}", bell.corr, bell.cmd,
+            tracing.current(),
+        )  # fmt: skip
         await asyncio.to_thread(execute, self._app.context, verdict, meta)
         self._log.info("probed", asset=asset_id, verdict=type(verdict).__name__)
         return True

@@ -26,9 +26,10 @@ from handlers.worker.making import Making
 from handlers.worker.metrics import Metrics
 from handlers.worker.stages import Stages
 from handlers.worker.workplace import Workplace
+from infra import tracing
 from infra.bootstrap import Application
 from infra.queue import Message, Queue
-from projections.doorbell import parse
+from projections.doorbell import Doorbell, parse
 
 # While a deployment changes, some workers lack a model that others have. So often a job of it is
 # left to them; SQS delivers a message five times before it is dead.
@@ -54,6 +55,7 @@ class Separation:
         self._queue: Queue = application.queue(lane)
         self._metrics = metrics or Metrics(workplace.root)
         self._running: Heartbeat | None = None
+        self._bell: Doorbell
 
     @property
     def queue(self) -> Queue:
@@ -67,7 +69,12 @@ class Separation:
 
     async def handle(self, message: Message) -> bool:
         """Work on the job that the message names; whether the message is done with."""
-        job_id = parse(message.body).identity
+        bell = parse(message.body)
+        with tracing.stage("separate", bell.trace, tracing.CONSUMER, job=bell.identity):
+            return await self._handle(message, bell)
+
+    async def _handle(self, message: Message, bell: Doorbell) -> bool:
+        job_id, self._bell = bell.identity, bell
         state = await self._claim(job_id, message.deliveries)
         if state is None:
             return True
@@ -207,5 +214,9 @@ class Separation:
         return loaded.state  # type: ignore[no-any-return]
 
     async def _execute(self, command: Command) -> None:
-        meta = Meta(self._app.ids.fresh("cmd"), f"worker:{self._worker}")
+        bell = self._bell
+        meta = Meta(
+            self._app.ids.fresh("cmd"), f"worker:{self._worker}", bell.corr, bell.cmd,
+            tracing.current(),
+        )  # fmt: skip
         await asyncio.to_thread(execute, self._app.context, command, meta)

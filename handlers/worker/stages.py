@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from domain.audio import Cancelled
 from domain.errors import JobError, SplitSoundError, Unavailable
+from infra import tracing
 
 T = TypeVar("T")
 POLL_SECONDS = 0.2
@@ -128,8 +129,9 @@ class Stages:
         watch = Watch(self._attempt.cancelled, limit)
         patience = asyncio.timeout(limit + STUCK_SECONDS)
         try:
-            async with patience:
-                return await work(watch)
+            with tracing.stage(f"stage {name}"):
+                async with patience:
+                    return await work(watch)
         except TimeoutError:
             if not patience.expired():
                 raise  # the work's own: a socket's, a disk's

@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from commands.ports import Clock, Pause
 from domain.commit import Commit, Peer
 from domain.errors import AccessDenied, Unavailable
+from infra import tracing
 from infra.event_store.store import (
     SNAPSHOT_COMMITS,
     CommitStore,
@@ -210,6 +211,8 @@ def to_item(commit: Commit) -> Item:
     for name in ("actor", "corr", "cause", "origin"):
         if text := getattr(commit, name):
             item[name] = {"S": text}
+    if commit.trace:
+        item["trace"] = {"B": tracing.packed(commit.trace)}
     if commit.peers:
         item["peers"] = {"S": msgspec.json.encode(commit.peers).decode()}
     if commit.snapshot and byte_size(commit.snapshot) + byte_size(events) < _MAX_ITEM_BYTES:
@@ -241,6 +244,7 @@ def from_item(item: Item) -> Commit:
         hash=item.get("hash", {}).get("B", b""),
         origin=_text(item, "origin"),
         snapshot=_text(item, "snap"),
+        trace=tracing.unpacked(item.get("trace", {}).get("B", b"")),
     )
 
 

@@ -1,7 +1,8 @@
 """Commits as JSON Lines: the format of exports, backups and the local journal.
 
-One line per commit; bytes as hex; events as the very text that the hash covers. Snapshots are
-left out, being derived. An export ends with a line that counts and hashes all before it.
+One line per commit; bytes as hex; events as the very text that the hash covers. Left out are
+snapshots, being derived, and traces, which tell of processes long gone. An export ends with a line
+that counts and hashes all before it.
 """
 
 from __future__ import annotations

@@ -151,6 +151,7 @@ def _draft(append: Append, meta: Meta, now: int) -> Commit:
         corr=meta.corr,
         cause=meta.cause,
         prev=tip.hash,
+        trace=meta.trace,
     )
 
 

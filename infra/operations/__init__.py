@@ -14,6 +14,8 @@ pk                        sk                      what
 ``sessions#<user>``       session                 a sign-in that lasts, see ``sessions``
 ``once#<digest>``         ``once``                what may happen once, and did
 see ``deliveries``                                messages to webhook endpoints
+``answers#<user>``        hash of route and key   the first answer to an Idempotency-Key
+``rate#<whom>``           ``<class>#<window>``    requests counted by all processes
 ========================  ======================  ===========================================
 
 ``expires`` (epoch seconds) lets DynamoDB delete what nobody needs any more.

@@ -76,10 +76,24 @@ class OperationalTable:
             | ({":begins": {"S": begins}} if begins else {}),
             "ConsistentRead": True,
         }
+        for item in self._listed(request):
+            yield item["sk"]["S"], msgspec.json.decode(item["body"]["S"], type=kind)
+
+    def keys(self, pk: str) -> Iterator[str]:
+        """Every ``sk`` of a partition, whatever its items say."""
+        request = {
+            "KeyConditionExpression": "#pk = :pk",
+            "ExpressionAttributeNames": {"#pk": "pk"},
+            "ExpressionAttributeValues": {":pk": {"S": pk}},
+            "ConsistentRead": True,
+        }
+        for item in self._listed(request):
+            yield item["sk"]["S"]
+
+    def _listed(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         while True:
             answer = self._call("query", **request)
-            for item in answer["Items"]:
-                yield item["sk"]["S"], msgspec.json.decode(item["body"]["S"], type=kind)
+            yield from answer["Items"]
             if "LastEvaluatedKey" not in answer:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
@@ -151,9 +165,33 @@ class OperationalTable:
         """Delete an item, whatever it says; harmless without one."""
         self._call("delete_item", Key=_key(pk, sk))
 
+    def delete_all(self, pk: str) -> None:
+        """Delete a partition, item by item; again is harmless."""
+        for sk in list(self.keys(pk)):
+            self.delete(pk, sk)
+
     def put(self, pk: str, sk: str, value: object, expires: int | None = None) -> None:
         """Write an item, whatever stood there. expires: epoch seconds."""
         self._call("put_item", Item=_item(pk, sk, value, expires))
+
+    def put_new(
+        self, pk: str, sk: str, value: T, expires: int | None = None
+    ) -> tuple[T, int] | None:
+        """Write an item at revision 1 where there is none; else what stands there, and its
+        revision. One request, with or without one.
+        """
+        request = _counted(_item(pk, sk, value, expires), 0)
+        request["ConditionExpression"] = "attribute_not_exists(#revision)"
+        del request["ExpressionAttributeValues"]
+        try:
+            self._call("put_item", ReturnValuesOnConditionCheckFailure="ALL_OLD", **request)
+        except _Moved as moved:
+            item = getattr(moved.__cause__, "response", {}).get("Item")
+            if item is None:
+                raise Unavailable("The operational table does not say what it holds.") from moved
+            standing = msgspec.json.decode(item["body"]["S"], type=type(value))
+            return standing, int(item["revision"]["N"])
+        return None
 
     def replace(
         self, pk: str, sk: str, value: object, revision: int, expires: int | None = None
@@ -164,6 +202,20 @@ class OperationalTable:
         """
         item = _item(pk, sk, value, expires)
         return self._conditional("put_item", **_counted(item, revision))
+
+    def add(self, pk: str, sk: str, count: int, expires: int) -> int:
+        """Count up, from 0 where there is no item; the sum. No other method reads such an item."""
+        answer = self._call(
+            "update_item",
+            Key=_key(pk, sk),
+            UpdateExpression="ADD #count :count SET #expires = :expires",
+            ExpressionAttributeNames={"#count": "count", "#expires": "expires"},
+            ExpressionAttributeValues={
+                ":count": {"N": str(count)}, ":expires": {"N": str(expires)},
+            },
+            ReturnValues="UPDATED_NEW",
+        )  # fmt: skip
+        return int(answer["Attributes"]["count"]["N"])
 
     def overwrite(self, pk: str, sk: str, value: object) -> bool:
         """Write an item only where there is one. False without."""

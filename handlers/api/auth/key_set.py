@@ -38,6 +38,7 @@ class KeySet(Struct, frozen=True):
     responses=NOT_MODIFIED,
     summary="Public keys of access tokens",
     operation_id="getKeySet",
+    opt={"rate": None},
     response_description="A JSON Web Key Set.",
     tags=["session"],
 )

@@ -13,6 +13,7 @@ from domain.errors import AccountErased, SessionEnded
 from domain.user import present
 from handlers.api import log
 from handlers.api.auth import arriving, cookies
+from handlers.api.idempotency import recall
 from handlers.api.openapi import SCHEME, problems
 from handlers.api.requests import ApiRequest, authenticated
 from handlers.api.service import Api, Service
@@ -101,6 +102,7 @@ async def log_out(request: ApiRequest, service: Api) -> Response[None]:
     response_headers=[_COOKIE],
     responses=problems(401, 403),
     guards=[authenticated],
+    before_request=recall,
     security=[{SCHEME: []}],
     opt={"scope": None},
     summary="Sign out everywhere",

@@ -30,6 +30,8 @@ from tests.handlers.api.till import Till, standing_in
 
 ORIGIN = "https://app.example"
 ADMIN = "admin@example.org"
+# All tests come from one address; those of limits set their own.
+PLENTY = ",".join(f"{k}=1000000/60" for k in ("reads", "writes", "uploads", "auth", "anonymous"))
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -104,7 +106,7 @@ def settings(
         keys = tmp_path_factory.mktemp("keys")
         yield Settings(
             **(names | till.settings() | issuer.settings()), keys=keys, allowed_origins=ORIGIN,
-            signup_grant=100, admin_emails_csv=ADMIN,
+            signup_grant=100, admin_emails_csv=ADMIN, rate_limits=PLENTY,
         )  # fmt: skip
 
 

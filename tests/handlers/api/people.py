@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -149,6 +150,16 @@ class Person(Struct):
         assert answer.status_code == 201, answer.text
         created: dict[str, Any] = answer.json()
         return created
+
+
+def insist(request: Callable[[], httpx.Response]) -> httpx.Response:
+    """Send it until no other request with its key is being carried out, as clients are told to."""
+    for _ in range(100):
+        answer = request()
+        if answer.status_code != 409 or answer.json()["code"] != "idempotency_key_in_use":
+            return answer
+        time.sleep(0.05)
+    raise AssertionError("the key stayed in use")
 
 
 def send(session: dict[str, Any], body: bytes, most: int = 10_000) -> dict[int, str]:

@@ -18,7 +18,7 @@ from commands import (
 from domain.job import STAGES
 from infra.operations import Progress
 from tests.handlers.api.conftest import ORIGIN, Served
-from tests.handlers.api.people import FINISHED, S3, Person, Worker, assert_problem
+from tests.handlers.api.people import FINISHED, S3, Person, Worker, assert_problem, insist
 
 
 def test_a_quote_reserves_nothing_and_says_what_a_job_would_cost(person: Person) -> None:
@@ -94,7 +94,8 @@ def test_a_stem_is_fetched_by_range_across_origins_under_its_name(
 def test_the_same_key_is_one_job(person: Person) -> None:
     asset_id = person.song()
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: person.ask(asset_id, key="once"), range(4)))
+        asked = pool.map(lambda _: insist(lambda: person.ask(asset_id, key="once")), range(4))
+        answers = list(asked)
     assert [a.status_code for a in answers] == [201] * 4
     assert len({a.json()["job_id"] for a in answers}) == 1
     assert person.http.get("/v1/credits").json()["reserved"] == 10

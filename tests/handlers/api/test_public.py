@@ -101,7 +101,7 @@ def test_the_openapi_document(anyone: httpx.Client) -> None:
             by_cookie = path == "/v1/auth/refresh"
             assert ("401" in operation["responses"]) == (personal or by_cookie)
     job = document["paths"]["/v1/jobs"]["post"]
-    statuses = {201, 400, 401, 402, 403, 404, 409, 413, 415, 422, 500, 503}
+    statuses = {201, 400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 500, 503}
     assert {int(s) for s in job["responses"]} == statuses
     assert "Location" in job["responses"]["201"]["headers"]
     assert [p["name"] for p in job["parameters"]] == ["Idempotency-Key"]

@@ -20,6 +20,7 @@ import structlog
 from domain.errors import NotFound, StorageFull, Unavailable
 from handlers.api import storage
 from handlers.api.edge import Edge
+from handlers.api.traffic import Traffic
 from infra.bootstrap import Application
 from infra.settings import Settings, to_environment
 from tests.handlers.api.conftest import Served, serving
@@ -161,7 +162,7 @@ def test_what_escapes_everything_is_still_a_problem_document() -> None:
         sent.append(message)
 
     scope: Any = {"type": "http", "method": "GET", "path": "/v1/x", "headers": [], "state": {}}
-    asyncio.run(Edge(broken, lambda: "req_1")(scope, broken, send))
+    asyncio.run(Edge(broken, lambda: "req_1", Traffic())(scope, broken, send))
     start, body = sent
     assert start["status"] == 500
     headers = dict(start["headers"])

@@ -58,6 +58,7 @@ class Cloud:
         self.assets: dict[str, str] = {}
         self.jobs: dict[str, str] = {}
         self.asked: dict[str, Any] = {}
+        self.made: dict[str, object] = {}
         self.reused_from: str | None = None
         self.stored: set[str] = set()
 
@@ -88,11 +89,15 @@ class Cloud:
                 return document(QuoteAnswer, seconds=1.0, available=600, **told)
             case ["v1", "jobs"]:
                 self.jobs[key], self.asked = (asset := asked["asset_id"]), asked
-                if asset not in self.lost:
-                    given = {"reused_from": self.reused_from}
-                    return document(Job, job_id=f"job_{asset}", status="completed", **given)
-                failure = document(JobFailure, code="source_missing", stage="download")
-                return document(Job, job_id=f"job_{asset}", status="failed", failure=failure)
+                job = f"job_{asset}"
+                given: dict[str, Any] = {"status": "completed", "reused_from": self.reused_from}
+                if asset in self.lost:
+                    failure = document(JobFailure, code="source_missing", stage="download")
+                    given = {"status": "failed", "failure": failure}
+                self.made[job] = document(Job, job_id=job, **given)
+                return document(Job, job_id=job, status="queued")
+            case ["v1", "jobs", job]:
+                return self.made[job]
         return {}
 
     def _open(self, asset: str) -> object:
