@@ -137,13 +137,6 @@ class TooLargeProblem(Problem, frozen=True, kw_only=True, omit_defaults=True):
     limit: int | None = None
 
 
-class TooManyProblem(Problem, frozen=True, kw_only=True, omit_defaults=True):
-    """too_many_streams. limit: how many one may have; retry_after: seconds."""
-
-    limit: int | None = None
-    retry_after: int | None = None
-
-
 class UnavailableProblem(Problem, frozen=True, kw_only=True, omit_defaults=True):
     """action, resource: access_denied_by_aws only; what the operator has to allow, and where.
 
@@ -157,8 +150,8 @@ class UnavailableProblem(Problem, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class TooManyProblem(Problem, frozen=True, kw_only=True, omit_defaults=True):
-    """policy: of too_many_requests; which limit, as ``RateLimit-Policy`` names it. limit: what it
-    is; retry_after: seconds.
+    """limit: how many requests, or streams at once, one may have; retry_after: seconds. policy:
+    of too_many_requests; which limit, as ``RateLimit-Policy`` names it.
     """
 
     policy: str | None = None
