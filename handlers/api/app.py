@@ -9,6 +9,7 @@ from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.types import ControllerRouterHandler
 
 from handlers.api import limits
 from handlers.api.admin import ADMIN
@@ -110,7 +111,7 @@ def _version_one() -> Router:
         before_request=recall,
         security=[{SCHEME: []}],
     )
-    public = [capabilities, show_packs, receive, AUTH]
+    public: list[ControllerRouterHandler] = [capabilities, show_packs, receive, AUTH]
     anonymous = Router("/", route_handlers=public, before_request=counted)
     return Router("/v1", route_handlers=[anonymous, personal])
 

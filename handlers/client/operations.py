@@ -422,13 +422,15 @@ class Operations(ABC):
         asked = Request(method="POST", path="/v1/auth/logout")
         return self._call(asked, type(None), signed=False)
 
-    def sign_out_everywhere(self) -> None:
+    def sign_out_everywhere(self, *, idempotency_key: str | None = None) -> None:
         """Sign out everywhere.
 
         Ends every session of yours, on every device. Access tokens that are out live at most 15
         minutes more; API keys are another matter and stay.
         """
-        asked = Request(method="POST", path="/v1/auth/logout-everywhere")
+        asked = Request(
+            method="POST", path="/v1/auth/logout-everywhere", headers=self._keyed(idempotency_key)
+        )
         return self._call(asked, type(None))
 
     def list_providers(self) -> ProviderList:
