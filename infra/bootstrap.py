@@ -43,7 +43,6 @@ from infra.payments import configured
 from infra.personal import PersonalFields
 from infra.publishing import Publisher
 from infra.queue import Queue
-from infra.rates import Rates
 from infra.rows import DynamoDBRows
 from infra.separators import Separators, Source, checkpoints, replicate, speech, spleeter
 from infra.settings import LANE_QUEUES, Settings
@@ -196,12 +195,6 @@ class Application:
     def answers(self) -> Answers:
         """First answers to Idempotency-Keys."""
         return Answers(self.operational_table, self.personal, self.clock)
-
-    @cached_property
-    def rates(self) -> Rates:
-        """Who sent how many requests lately."""
-        secret = self.keys.get_or_make("rates.key", lambda: os.urandom(32))
-        return Rates(self.operational_table, self.clock, secret)
 
     @cached_property
     def turns(self) -> Turns:

@@ -85,7 +85,7 @@ def test_imports_stay_light(module: str, forbidden: set[str]) -> None:
 
 
 # The tree of errors is one thing, and a newcomer finds every error in one place.
-LONGER = {Path("domain/errors.py"): 450}
+LONGER = {Path("domain/errors.py"): 480}
 # Nobody reads them from start to end, and nobody edits them.
 GENERATED = {Path("handlers/client/bodies.py"), Path("handlers/client/operations.py")}
 

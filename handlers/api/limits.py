@@ -71,7 +71,7 @@ def _take(service: Service, scope: Any, name: str) -> None:
     policy = service.policies.get(name)
     if policy is None:
         return
-    rates = service.application.rates
+    rates = service.rates
     peer = scope.get("client")
     whom = scope.get("user") or rates.whom(peer[0] if peer else "")
     quota = scope["state"]["quota"] = rates.take(whom, policy)

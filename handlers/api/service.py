@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -33,7 +34,7 @@ from infra import tracing
 from infra.bootstrap import Application
 from infra.objects import Objects
 from infra.operations.key_uses import KeyUses
-from infra.rates import policies
+from infra.rates import Rates, policies
 from projections.catch_up import catch_up
 from projections.projection import Projection, View
 from projections.query import Slice, Versioned, live, own, owned
@@ -49,7 +50,7 @@ SHARE_SECONDS, SHARE_FAULT_SECONDS = 1.0, 10.0
 _PARTS = (
     "context", "reading", "operations", "parked", "pulses", "speeds", "sqs", "identity", "objects",
     "packs", "payments", "deliveries", "turns", "webhook_guard", "personal",
-    "sessions", "pending_logins", "answers", "rates",
+    "sessions", "pending_logins", "answers",
 )  # fmt: skip
 
 
@@ -91,7 +92,7 @@ class Service:
         while True:
             await asyncio.sleep(SHARE_SECONDS)
             try:
-                await self.run(self.application.rates.share)
+                await self.run(self.rates.share)
             except SplitSoundError as error:
                 log.warning("requests counted in this process alone", error=error.detail)
                 await asyncio.sleep(SHARE_FAULT_SECONDS)
@@ -103,6 +104,8 @@ class Service:
         self.cursors = Cursors(application.keys)
         for part in _PARTS:
             getattr(application, part)
+        secret = application.keys.get_or_make("rates.key", lambda: os.urandom(32))
+        self.rates = Rates(application.operational_table, application.clock, secret)
         self.key_uses = KeyUses(application.operational_table)
         self.key_ring = KeyRing(
             partial(person_of, application.context), self.key_uses, application.clock
