@@ -69,11 +69,20 @@ class Identity:
         """
         return mark in self._administrators
 
-    def issue(self, user_id: str, *, admin: bool = False, session: str = "", mark: str = "") -> str:
+    def issue(
+        self,
+        user_id: str,
+        *,
+        admin: bool = False,
+        session: str = "",
+        begun: int = 0,
+        mark: str = "",
+    ) -> str:
         """An access token for that user.
 
         admin: with the claim that administrators need. session: the sign-in that it belongs to.
-        mark: of the person's address; it is told only where it is on the list.
+        begun: when that was, epoch seconds. mark: of the person's address; it is told only where
+        it is on the list.
         """
         now = self._clock.now() // 1000
         claims: dict[str, object] = {
@@ -85,7 +94,7 @@ class Identity:
             "jti": os.urandom(16).hex(),
         }
         if session:
-            claims["sid"] = session
+            claims |= {"sid": session, "auth_time": begun or now}
         if admin:
             claims["admin"] = True
         if self.is_listed(mark):
@@ -103,9 +112,9 @@ class Identity:
         except jwt.InvalidTokenError:
             raise Unauthenticated("The token is not valid; sign in again.") from None
         session, mark = str(claims.get("sid", "")), str(claims.get("mark", ""))
-        issued = int(str(claims["iat"]))
+        auth_time = int(str(claims.get("auth_time", claims["iat"])))
         admin = claims.get("admin") is True
-        return Caller(str(claims["sub"]), admin, None, session, issued, mark)
+        return Caller(str(claims["sub"]), admin, None, session, auth_time, mark)
 
     def _claims(self, token: str) -> dict[str, object]:
         head = jwt.get_unverified_header(token)

@@ -41,10 +41,14 @@ class Family(Struct, frozen=True):
 
 
 class Turned(Struct, frozen=True):
-    """A session with the refresh token that is good now. lasts: seconds, if it is not used."""
+    """A session with the refresh token that is good now.
+
+    begun: epoch seconds; lasts: seconds, if it is not used.
+    """
 
     user_id: str
     session: str
+    begun: int
     admin: bool
     mark: str
     token: str
@@ -141,7 +145,7 @@ class Sessions:
         mac = self._mac(user_id, session, family.turn)
         token = f"{user_id}.{session}.{family.turn}.{mac}"
         lasts = self._ends(family) - self._now()
-        return Turned(user_id, session, family.admin, family.mark, token, lasts)
+        return Turned(user_id, session, family.begun, family.admin, family.mark, token, lasts)
 
     def _mac(self, user_id: str, session: str, turn: int) -> str:
         text = f"{user_id}.{session}.{turn}".encode()

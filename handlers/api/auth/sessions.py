@@ -60,7 +60,9 @@ async def refresh(request: ApiRequest, service: Api) -> Response[Session]:
     request.scope["user"] = turned.user_id  # for the log line
     identity, settings = service.application.identity, service.application.settings
     admin = turned.admin and identity.is_listed(turned.mark)
-    access = identity.issue(turned.user_id, admin=admin, session=turned.session, mark=turned.mark)
+    access = identity.issue(
+        turned.user_id, admin=admin, session=turned.session, begun=turned.begun, mark=turned.mark
+    )
     body = Session(access, "Bearer", settings.access_token_seconds, turned.user_id, admin)
     return Response(body, cookies=[cookies.session(base, turned.token, turned.lasts)])
 

@@ -102,7 +102,7 @@ async def erase_me(
                 "This is not your address.",
                 errors=[{"pointer": "#/email", "detail": "Another address than yours."}],
             )
-    elif service.application.clock.now() // 1000 - request.auth.issued > FRESH_SECONDS:
+    elif service.application.clock.now() // 1000 - request.auth.auth_time > FRESH_SECONDS:
         raise ConfirmationRequired(
             'Confirm with your address in the body, {"email": "..."}, or sign in again and do it '
             "within five minutes.", missing=["confirmation"],

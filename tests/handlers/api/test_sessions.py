@@ -48,6 +48,8 @@ def test_each_use_gives_another_token_of_the_same_session(browser: httpx.Client)
     claims = [jwt.decode(t, options={"verify_signature": False}) for t in tokens]
     assert len({c["sid"] for c in claims}) == 1
     assert len({c["jti"] for c in claims}) == 3
+    # What wants a person who signed in just now is not taken in by a token that is new.
+    assert len({c["auth_time"] for c in claims}) == 1
     assert all(c["exp"] - c["iat"] <= 900 for c in claims)
     assert browser.cookies[COOKIE] not in (first, "")
     assert browser.get("/v1/jobs", headers={"Authorization": f"Bearer {tokens[-1]}"}).is_success
