@@ -173,6 +173,8 @@ RULES: list[Rule] = [
      "relay and projector 60 ms at 0.5 GB a commit; the sweeper 2 s a minute"),
     ("API tasks", "hours", lambda a: a.api_tasks * HOURS,
      lambda q: q * (0.5 * VCPU_HOUR + GB_HOUR + ADDRESS_HOUR), "0.5 vCPU, 1 GB, a public address"),
+    ("webhook task", "hours", lambda _: HOURS,
+     lambda q: q * (0.25 * VCPU_HOUR + 0.5 * GB_HOUR + ADDRESS_HOUR), "0.25 vCPU, 0.5 GB, an address"),
     ("load balancer", "hours", lambda _: HOURS,
      lambda q: q * (BALANCER_HOUR + BALANCER_UNIT_HOUR + 2 * ADDRESS_HOUR),
      "one, with one capacity unit and two addresses"),

@@ -90,8 +90,8 @@ def test_a_song_needs_no_other_rights(confined: Confined, song: bytes) -> None:
     assert all(ann.download(stem["url"])[:4] == b"fLaC" for stem in ended["stems"])
     assert ann.get("/v1/credits")["captured"] == 6
     for log in confined.logs.glob("*.log"):
-        assert "access_denied" not in log.read_text(), log
-        assert "AccessDenied" not in log.read_text(), log
+        denied = [line for line in log.read_text().splitlines() if "denied" in line.lower()]
+        assert not denied, (log.name, denied[:3])
 
 
 @pytest.mark.parametrize("name", ["api", "worker-1", "sweeper", "deliverer"])

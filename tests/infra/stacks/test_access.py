@@ -86,6 +86,7 @@ MATRIX: list[tuple[str, str, dict[str, str], set[str]]] = [
     ("sqs:ReceiveMessage", QUEUE + "webhooks", {}, {"DelivererRole"}),
     ("sqs:ReceiveMessage", QUEUE + "janitor", {}, {"JanitorRole"}),
     ("sqs:ReceiveMessage", QUEUE + "separation-dlq", {}, {"SweeperRole"}),
+    ("sqs:ReceiveMessage", QUEUE + "webhooks-dlq", {}, {"SweeperRole", "DelivererRole"}),
     ("sqs:SendMessage", QUEUE + "separation", {}, {"SweeperRole"}),
     ("sqs:GetQueueAttributes", QUEUE + "separation", {},
      {"ApiRole", "WorkerRole", "SmallRole", "SweeperRole"}),
@@ -135,6 +136,6 @@ def test_roles_are_assumed_by_one_service_each() -> None:
         "RelayRole": "lambda.amazonaws.com",
         "ProjectorRole": "lambda.amazonaws.com",
         "SweeperRole": "lambda.amazonaws.com",
-        "DelivererRole": "lambda.amazonaws.com",
+        "DelivererRole": "ecs-tasks.amazonaws.com",
         "JanitorRole": "lambda.amazonaws.com",
     }
