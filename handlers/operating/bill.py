@@ -174,7 +174,7 @@ RULES: list[Rule] = [
     ("API tasks", "hours", lambda a: a.api_tasks * HOURS,
      lambda q: q * (0.5 * VCPU_HOUR + GB_HOUR + ADDRESS_HOUR), "0.5 vCPU, 1 GB, a public address"),
     ("webhook task", "hours", lambda _: HOURS,
-     lambda q: q * (0.25 * VCPU_HOUR + 0.5 * GB_HOUR + ADDRESS_HOUR), "0.25 vCPU, 0.5 GB, an address"),
+     lambda q: q * (0.25 * VCPU_HOUR + 0.5 * GB_HOUR + ADDRESS_HOUR), "0.25 vCPU, 0.5 GB"),
     ("load balancer", "hours", lambda _: HOURS,
      lambda q: q * (BALANCER_HOUR + BALANCER_UNIT_HOUR + 2 * ADDRESS_HOUR),
      "one, with one capacity unit and two addresses"),
