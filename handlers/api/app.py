@@ -31,6 +31,7 @@ from handlers.api.limits import admitted, counted
 from handlers.api.me.routes import ME
 from handlers.api.metrics import metrics
 from handlers.api.openapi import SCHEME, configuration
+from handlers.api.options import tell_all_methods
 from handlers.api.packs import show_packs
 from handlers.api.problems import on_error
 from handlers.api.purchases import PURCHASES
@@ -81,6 +82,7 @@ def create_app(application: Application) -> Litestar:
         state=State({"service": service, "listeners": listeners}),
     )
     require_scopes(app)
+    tell_all_methods(app)
     # Middleware of Litestar's does not see requests that no route takes.
     remembering = Remembering(app.asgi_handler, service)
     app.asgi_handler = Edge(remembering, lambda: application.ids.fresh("req"), service.traffic)

@@ -9,6 +9,7 @@ from litestar.params import JSONBody
 from msgspec import Meta as Rule
 from msgspec import Struct
 
+from domain.errors import NothingForSale, UnknownPack
 from handlers.api.openapi import LOCATION, problems
 from handlers.api.renderings import Moment, moment
 from handlers.api.requests import ApiRequest, IdempotencyKey
@@ -44,7 +45,7 @@ class CheckoutBody(Struct, frozen=True, kw_only=True):
     "/checkout",
     opt={"scope": "billing"},
     response_headers=[LOCATION],
-    responses=problems(401, 409, 422),
+    responses=problems(401, 409, 422, NothingForSale, UnknownPack),
     summary="Buy credits",
     operation_id="checkOut",
     response_description="The purchase, and the page to pay on.",

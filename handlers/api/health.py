@@ -41,7 +41,7 @@ async def healthz() -> Health:
 
 @get(
     "/readyz",
-    responses=problems(503),
+    responses=problems(NotReady),
     summary="Readiness",
     operation_id="getReadiness",
     opt={"rate": None},

@@ -14,7 +14,18 @@ from commands import CancelSeparation, DeleteJob, RequestSeparation, RestoreJob
 from commands.quotes import Quote, quote
 from commands.separations import Wish
 from domain.credits import MAX_AMOUNT
-from domain.errors import NotFound
+from domain.errors import (
+    AssetGone,
+    AssetNotReady,
+    AssetUnusable,
+    NotEnoughCredits,
+    NotFound,
+    Paused,
+    PriceChanged,
+    UnknownModel,
+    UnknownStem,
+    UnsupportedFormat,
+)
 from domain.pricing import Quoted
 from handlers.api.job_renderings import Job, render, reported
 from handlers.api.listing import listed
@@ -37,6 +48,10 @@ from projections.jobs import JobView
 from projections.query import Versioned, folded
 
 Name = Annotated[str, Rule(min_length=1, max_length=64)]
+OF_WISH = (
+    AssetGone, AssetNotReady, AssetUnusable, UnknownModel, UnknownStem, UnsupportedFormat,
+)  # fmt: skip
+"""What may be wrong with the song, or with what is asked of it."""
 
 
 class JobBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,7 +120,7 @@ class JobPage(Struct, frozen=True):
     "/",
     opt={"scope": "read"},
     status_code=200,
-    responses=problems(401, 404, 409, 422),
+    responses=problems(401, 404, 409, 422, *OF_WISH),
     summary="Ask for a price",
     operation_id="getQuote",
     response_description="The price, and whether the account covers it.",
@@ -145,7 +160,7 @@ def _wish(data: JobBody) -> Wish:
     "/",
     opt={"scope": "write"},
     response_headers=[LOCATION],
-    responses=problems(401, 402, 404, 409, 422),
+    responses=problems(401, 404, 409, 422, NotEnoughCredits, Paused, PriceChanged, *OF_WISH),
     summary="Request a separation",
     operation_id="createJob",
     response_description="The job, queued.",

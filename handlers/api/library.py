@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from commands import DeleteAsset, RenameAsset, RestoreAsset, TagAsset
 from commands.dispatch import Command
+from domain.errors import AssetGone
 from domain.retention import days_left, earliest
 from domain.tags import normalised
 from handlers.api.listing import listed
@@ -150,7 +151,7 @@ class AssetChange(Struct, frozen=True, forbid_unknown_fields=True):
 @patch(
     "/{asset_id:str}",
     opt={"scope": "write"},
-    responses=problems(401, 404, 409, 422),
+    responses=problems(401, 404, 409, 422, AssetGone),
     summary="Rename or tag an upload",
     operation_id="changeAsset",
     response_description="The upload as it stands now.",

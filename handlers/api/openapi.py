@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
+from dataclasses import dataclass
 from inspect import cleandoc
 from typing import Any
 
@@ -25,6 +26,8 @@ from litestar.routes import HTTPRoute
 
 from domain import api_keys
 from handlers.api.limits import HEADERS
+from domain.errors import SplitSoundError
+from handlers.api.particulars import complete
 from handlers.api.problems import (
     MEDIA_TYPE,
     ForbiddenProblem,
@@ -55,7 +58,8 @@ _VARIANTS: dict[int, type[Problem]] = {
     503: UnavailableProblem,
 }
 _MEANING = {
-    400: "The body is not JSON, or a sign-in did not come back as it went out.",
+    400: "The body is not JSON or not signed as it must be, or a sign-in did not come back as it went "
+    "out.",
     401: "No access token or API key, or one that is not valid.",
     402: "The account cannot cover the price.",
     403: "Signed in, without the right to this; `missing` says what it takes.",
@@ -74,16 +78,32 @@ _MEANING = {
 }
 
 
-def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """The problem documents that a route may answer with."""
+@dataclass
+class ProblemSpec(ResponseSpec):
+    """A problem document. codes: those that the route names besides what every route may say."""
+
+    codes: tuple[str, ...] = ()
+
+
+def problems(*said: int | type[SplitSoundError]) -> dict[int, ResponseSpec]:
+    """The problem documents that a route may answer with: the statuses, and the errors that not
+    every route with that status knows.
+    """
+    named: dict[int, list[str]] = {}
+    for each in said:
+        if isinstance(each, int):
+            named.setdefault(each, [])
+        else:
+            named.setdefault(each.status, []).append(each.code)
     return {
-        status: ResponseSpec(
+        status: ProblemSpec(
             _VARIANTS.get(status, Problem),
             description=_MEANING[status],
             media_type=MEDIA_TYPE,
             generate_examples=False,
+            codes=tuple(codes),
         )
-        for status in statuses
+        for status, codes in named.items()
     }
 
 
@@ -135,7 +155,7 @@ def document(app: Litestar) -> dict[str, Any]:
 
 def _corrected(told: dict[str, Any], app: Litestar) -> dict[str, Any]:
     fixed = deepcopy(told)
-    handlers = {handler.operation_id: handler for handler in _handlers(app)}
+    handlers = {str(handler.operation_id): handler for handler in _handlers(app)}
     fixed["components"]["schemas"] = _schemas(handlers.values())
     for operations in fixed["paths"].values():
         for method, operation in operations.items():
@@ -148,6 +168,7 @@ def _corrected(told: dict[str, Any], app: Litestar) -> dict[str, Any]:
             _correct_operation(operation)
             if events := handler.opt.get(EVENTS):
                 _declare_events(operation["responses"]["200"]["content"], events)
+    complete(fixed, handlers)
     return fixed
 
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from litestar import post
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Operation, RequestBody
 from litestar.openapi.spec.media_type import OpenAPIMediaType
 from litestar.openapi.spec.schema import Schema
 from msgspec import Struct
 
 from commands.dispatch import Command
-from domain.errors import Invalid, WebhookRefused
+from domain.errors import Invalid, NothingForSale, PurchaseUnknown, WebhookRefused
 from handlers.api import log
 from handlers.api.openapi import problems
-from handlers.api.problems import MEDIA_TYPE, Problem
 from handlers.api.requests import ApiRequest
 from handlers.api.service import Api, Service
 from handlers.paying import notices
@@ -28,14 +26,6 @@ from infra.payments.objects import Event
 from projections import PURCHASES_VIEW
 
 BODY_BYTES = 256 * 1024
-REFUSED = {
-    400: ResponseSpec(
-        Problem,
-        description="Not signed with this endpoint's secret, too long ago, or not an event.",
-        media_type=MEDIA_TYPE,
-        generate_examples=False,
-    )
-}
 
 
 class Received(Struct, frozen=True):
@@ -60,7 +50,7 @@ class _RawBody(Operation):
 @post(
     "/webhooks/stripe",
     status_code=200,
-    responses=REFUSED | problems(409, 413),
+    responses=problems(409, 413, WebhookRefused, NothingForSale, PurchaseUnknown),
     summary="Hear from Stripe",
     operation_id="receiveStripeEvent",
     operation_class=_RawBody,

@@ -10,6 +10,7 @@ from msgspec import Meta as Rule
 from msgspec import Struct
 
 from domain import filenames
+from domain.errors import PartsMismatch, Paused, UploadExpired, UploadTooLarge
 from domain.parts import Part
 from handlers.api.names import name_of
 from handlers.api.openapi import LOCATION, problems
@@ -40,7 +41,7 @@ ContentType = Annotated[
 class NewUpload(Struct, frozen=True, forbid_unknown_fields=True):
     """A file to upload. size: bytes; content_type is kept, but the bytes decide."""
 
-    filename: Annotated[str, Rule(max_length=4096)]
+    filename: Annotated[str, Rule(max_length=4096, extra_json_schema={"minLength": 1})]
     size: Annotated[int, Rule(ge=0)]
     content_type: ContentType = "application/octet-stream"
 
@@ -101,7 +102,7 @@ class Upload(Struct, frozen=True, kw_only=True):
     "/",
     opt={"scope": "write"},
     response_headers=[LOCATION],
-    responses=problems(401, 409, 410, 413, 422),
+    responses=problems(401, 409, 422, Paused, UploadExpired, UploadTooLarge),
     summary="Begin an upload",
     operation_id="startUpload",
     response_description="The session, with URLs for its parts.",
@@ -139,7 +140,7 @@ async def begun(
 @get(
     "/{asset_id:str}",
     opt={"scope": "write"},
-    responses=NOT_MODIFIED | problems(401, 404, 409, 410, 422),
+    responses=NOT_MODIFIED | problems(401, 404, 409, 422, UploadExpired),
     summary="Resume an upload",
     operation_id="getUpload",
     response_description="The session as it stands.",
@@ -165,7 +166,7 @@ async def resume(
     opt={"scope": "write"},
     status_code=200,
     request_max_body_size=COMPLETION_BYTES,
-    responses=problems(401, 404, 409, 410, 413, 422),
+    responses=problems(401, 404, 409, 413, 422, PartsMismatch, UploadExpired),
     summary="Complete an upload",
     operation_id="completeUpload",
     response_description="The session, complete.",

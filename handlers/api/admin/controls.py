@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from commands import Pause, Resume
 from domain.controls import MAX_RETRY_SECONDS
+from domain.errors import UnknownModel
 from handlers.api.admin.acting import Because, acting
 from handlers.api.openapi import problems
 from handlers.api.renderings import Moment, moment
@@ -90,7 +91,7 @@ async def show_controls(service: Api, changes: Changes = _CHANGES) -> Controls:
 @post(
     "/pause",
     status_code=200,
-    responses=problems(401, 403, 409, 422),
+    responses=problems(401, 403, 409, 422, UnknownModel),
     summary="Pause intake, a model or a read model",
     operation_id="pause",
     response_description="What is paused now.",
@@ -113,7 +114,7 @@ async def pause(
 @post(
     "/resume",
     status_code=200,
-    responses=problems(401, 403, 409, 422),
+    responses=problems(401, 403, 409, 422, UnknownModel),
     summary="Open again what was paused",
     operation_id="resume",
     response_description="What is paused now.",

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import msgspec
 import pytest
+
+from handlers.api.contract import contract
+from tests.handlers.api.recording import RECORDING, record
 
 # It comes with what the emulator is made of.
 jsonschema: Any = pytest.importorskip("jsonschema")
@@ -17,6 +22,60 @@ _DIALECT = jsonschema.Draft202012Validator
 def assert_schema(schema: dict[str, Any]) -> None:
     """The schema is one."""
     _DIALECT.check_schema(schema)
+
+
+def operation_of(document: dict[str, Any], method: str, path: str) -> dict[str, Any] | None:
+    """The operation behind a request, if there is one."""
+    # A fixed path before one with a parameter.
+    for template in sorted(document["paths"], key=lambda t: "{" in t):
+        pattern = re.sub(r"\{\w+\}", "[^/]+", template)
+        if re.fullmatch(pattern, path) and method in document["paths"][template]:
+            operation: dict[str, Any] = document["paths"][template][method]
+            return operation
+    return None
+
+
+@cache
+def _contract() -> dict[str, Any]:
+    return contract()
+
+
+@cache
+def _validator(operation_id: str, status: str, kind: str) -> Any:
+    for operations in _contract()["paths"].values():
+        for operation in operations.values():
+            if operation["operationId"] == operation_id:
+                schema = operation["responses"][status]["content"][kind]["schema"]
+                return jsonschema_rs.validator_for(
+                    {**schema, "components": _contract()["components"]}, validate_formats=True
+                )
+    raise AssertionError(operation_id)
+
+
+def hold(answer: httpx.Response) -> None:
+    """Whatever test got this answer: the document declares its status, problem code, media type,
+    headers and body.
+    """
+    method, path = answer.request.method.lower(), answer.request.url.path
+    operation = operation_of(_contract(), method, path)
+    if operation is None or path.startswith("/schema"):
+        return  # no operation of ours: an unknown path, a preflight, another server
+    status, name = str(answer.status_code), operation["operationId"]
+    assert status in operation["responses"], f"{name} does not declare {status}"
+    declared = operation["responses"][status]
+    for header, told in declared.get("headers", {}).items():
+        assert header in answer.headers or not told.get("required"), f"{name} {status}: {header}"
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    assert not kind or kind in declared.get("content", {}), f"{name} {status} is sent as {kind}"
+    if kind.endswith("json"):
+        answer.read()
+        try:
+            _validator(name, status, kind).validate(answer.json())
+        except jsonschema_rs.ValidationError as error:
+            raise AssertionError(f"{name} {status}: {error}") from error
+    if RECORDING:
+        answer.read()
+        record(operation, answer)
 
 
 class Document:
@@ -82,13 +141,9 @@ class Document:
                 self.hold(schema, msgspec.json.encode(known))
 
     def _operation(self, method: str, path: str) -> dict[str, Any]:
-        # A fixed path before one with a parameter.
-        for template in sorted(self.text["paths"], key=lambda t: "{" in t):
-            pattern = re.sub(r"\{\w+\}", "[^/]+", template)
-            if re.fullmatch(pattern, path) and method in self.text["paths"][template]:
-                operation: dict[str, Any] = self.text["paths"][template][method]
-                return operation
-        raise AssertionError(f"{method} {path} is not in the document")
+        found = operation_of(self.text, method, path)
+        assert found, f"{method} {path} is not in the document"
+        return found
 
     def hold(self, schema: dict[str, Any], body: bytes) -> None:
         """The JSON fits the schema, which may refer to others of the document."""

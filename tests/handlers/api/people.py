@@ -29,6 +29,7 @@ from domain.stems import StemFile, StoredStem, preview_key, waveform_key
 from infra.bootstrap import Application
 from infra.identity import DEVELOPMENT
 from infra.objects import bundle_key, stem_key
+from tests.handlers.api.documented import hold
 
 CORE = {"type", "title", "status", "detail", "code", "request_id", "instance", "retryable"}
 # Plain HTTP on the loopback: loading certificates for every client takes longer than the tests.
@@ -189,8 +190,9 @@ def sign_in(application: Application, email: str, *, admin: bool = False) -> tup
 
 @contextmanager
 def client(url: str, **headers: str) -> Iterator[httpx.Client]:
-    """A client that no proxy of this machine diverts."""
+    """A client that no proxy of this machine diverts. Each answer is held to the document."""
     with httpx.Client(
-        base_url=url, headers=headers, trust_env=False, verify=False, timeout=20
-    ) as http:
+        base_url=url, headers=headers, trust_env=False, verify=False, timeout=20,
+        event_hooks={"response": [hold]},
+    ) as http:  # fmt: skip
         yield http

@@ -129,3 +129,12 @@ def test_readiness_fails_when_no_pulse_came_through_the_projectors_queue(
         assert_problem(anyone.get("/readyz"), 503, "not_ready")
     finally:
         note_projector(application)
+
+
+def test_options_tell_every_method_of_a_path(anyone: httpx.Client) -> None:
+    for path, methods in (
+        ("/v1/jobs", "GET, OPTIONS, POST"),
+        ("/v1/jobs/job_1", "DELETE, GET, OPTIONS"),
+        ("/v1/packs", "GET, OPTIONS"),
+    ):
+        assert anyone.options(path).headers["allow"] == methods

@@ -1,0 +1,194 @@
+"""The API only grows: whoever was promised something by the last release still has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from handlers.api.contract import contract
+from tests.handlers.api.evolution import breaks
+from tests.handlers.api.release import released
+
+Document = dict[str, Any]
+
+
+def test_nothing_that_was_released_is_taken_back() -> None:
+    assert breaks(released(), contract()) == []
+
+
+@pytest.fixture(scope="module")
+def today() -> Document:
+    return contract()
+
+
+def copied(document: Document) -> Document:
+    found: Document = msgspec.json.decode(msgspec.json.encode(document))
+    return found
+
+
+def schema(document: Document, name: str) -> Document:
+    found: Document = document["components"]["schemas"][name]
+    return found
+
+
+def operation(document: Document, path: str, method: str) -> Document:
+    found: Document = document["paths"][path][method]
+    return found
+
+
+def limit(document: Document) -> Document:
+    parameters = operation(document, "/v1/jobs", "get")["parameters"]
+    found: Document = next(p for p in parameters if p["name"] == "limit")
+    return found
+
+
+def codes(document: Document) -> list[str]:
+    problem = operation(document, "/v1/jobs", "post")["responses"]["409"]["content"]
+    found: list[str] = problem["application/problem+json"]["schema"]["properties"]["code"]["enum"]
+    return found
+
+
+def drop(document: Document, name: str, member: str) -> None:
+    del schema(document, name)["properties"][member]
+    if member in schema(document, name)["required"]:
+        schema(document, name)["required"].remove(member)
+
+
+BREAKING: dict[str, Callable[[Document], object]] = {
+    "an operation is gone": lambda d: d["paths"]["/v1/jobs"].pop("post"),
+    "a path is gone": lambda d: d["paths"].pop("/v1/quotes"),
+    "an operation has another name": lambda d: operation(d, "/v1/jobs", "get").update(
+        operationId="jobs"
+    ),
+    "a public one needs a token": lambda d: operation(d, "/v1/packs", "get").update(
+        security=[{"bearer": []}]
+    ),
+    "a key does not suffice any more": lambda d: operation(d, "/v1/jobs", "get")["security"].pop(),
+    "a member of an answer is gone": lambda d: drop(d, "Job", "progress"),
+    "a member of an answer may be missing": lambda d: schema(d, "Job")["required"].remove("lane"),
+    "a member of an answer may be null": lambda d: schema(d, "Job")["properties"].update(
+        price={"anyOf": [{"type": "integer"}, {"type": "null"}]}
+    ),
+    "a member of an answer is of another type": lambda d: schema(d, "Job")["properties"].update(
+        price={"type": "string"}
+    ),
+    "an integer of an answer may be a fraction": lambda d: schema(d, "Job")["properties"].update(
+        price={"type": "number"}
+    ),
+    "a time is no time any more": lambda d: schema(d, "Job")["properties"]["requested_at"].pop(
+        "format"
+    ),
+    "a member deep in an answer is gone": lambda d: drop(d, "Stem", "peak"),
+    "a status of jobs is not told any more": lambda d: schema(d, "Job")["properties"]["status"][
+        "enum"
+    ].remove("cancelled"),
+    "a new member of a request is required": lambda d: schema(d, "NewUpload")["required"].append(
+        "content_type"
+    ),
+    "a member of a request is refused": lambda d: drop(d, "JobWish", "bundle"),
+    "null is refused": lambda d: schema(d, "JobWish")["properties"].update(
+        prompt={"type": "string", "minLength": 1, "maxLength": 200}
+    ),
+    "a shorter text is wanted": lambda d: schema(d, "NewUpload")["properties"]["filename"].update(
+        maxLength=100
+    ),
+    "an empty text is refused": lambda d: schema(d, "JobWish")["properties"]["asset_id"].update(
+        minLength=3
+    ),
+    "a larger number is wanted": lambda d: schema(d, "NewUpload")["properties"]["size"].update(
+        minimum=1
+    ),
+    "a pattern is new": lambda d: schema(d, "JobWish")["properties"]["format"].update(
+        pattern="^flac$"
+    ),
+    "a value is no more taken": lambda d: schema(d, "Adjustment")["properties"]["source"][
+        "enum"
+    ].remove("promotion"),
+    "only some values are taken": lambda d: schema(d, "JobWish")["properties"]["format"].update(
+        enum=["flac"]
+    ),
+    "items of a request are narrower": lambda d: schema(d, "NamedPart")["properties"][
+        "etag"
+    ].update(maxLength=3),
+    "a body is wanted": lambda d: operation(d, "/v1/uploads/{asset_id}/complete", "post")[
+        "requestBody"
+    ].update(required=True),
+    "a body is not taken": lambda d: operation(d, "/v1/jobs", "post").pop("requestBody"),
+    "a parameter is gone": lambda d: operation(d, "/v1/jobs", "get")["parameters"].remove(limit(d)),
+    "a parameter is required": lambda d: limit(d).update(required=True),
+    "a new parameter is required": lambda d: operation(d, "/v1/jobs", "get")["parameters"].append(
+        {"in": "query", "name": "x", "required": True, "schema": {"type": "string"}}
+    ),
+    "a parameter is narrower": lambda d: limit(d)["schema"].update(maximum=50),
+    "ids look otherwise": lambda d: operation(d, "/v1/jobs/{job_id}", "get")["parameters"][0][
+        "schema"
+    ].update(pattern="^[0-9]+$"),
+    "success has another status": lambda d: operation(d, "/v1/jobs", "post")["responses"].update(
+        {"202": operation(d, "/v1/jobs", "post")["responses"].pop("201")}
+    ),
+    "an answer has another media type": lambda d: operation(d, "/v1/jobs", "get")["responses"][
+        "200"
+    ].update(content={"application/xml": {"schema": {}}}),
+    "a header is gone": lambda d: operation(d, "/v1/jobs", "post")["responses"]["201"][
+        "headers"
+    ].pop("Location"),
+    "a header may be missing": lambda d: operation(d, "/v1/jobs", "get")["responses"]["200"][
+        "headers"
+    ]["ETag"].update(required=False),
+    "a problem has no code of old": lambda d: codes(d).remove("price_changed"),
+    "a problem's code has another status": lambda d: operation(d, "/v1/jobs", "post")[
+        "responses"
+    ].pop("402"),
+}
+ADDING: dict[str, Callable[[Document], object]] = {
+    "nothing": lambda _: None,
+    "an operation": lambda d: d["paths"].update({"/v1/new": copied(d["paths"]["/v1/packs"])}),
+    "an optional parameter": lambda d: operation(d, "/v1/jobs", "get")["parameters"].append(
+        {"in": "query", "name": "x", "schema": {"type": "string"}}
+    ),
+    "an optional member of a request": lambda d: schema(d, "JobWish")["properties"].update(
+        mood={"type": "string"}
+    ),
+    "a member of an answer": lambda d: (
+        schema(d, "Job")["properties"].update(mood={"type": "string"}),
+        schema(d, "Job")["required"].append("mood"),
+    ),
+    "a status of jobs": lambda d: schema(d, "Job")["properties"]["status"]["enum"].append("held"),
+    "a problem code": lambda d: codes(d).append("too_sad"),
+    "a problem status": lambda d: operation(d, "/v1/jobs", "get")["responses"].update(
+        {"451": {"description": "Forbidden by law."}}
+    ),
+    "longer texts": lambda d: schema(d, "NewUpload")["properties"]["filename"].update(
+        maxLength=9000
+    ),
+    "a value in a request": lambda d: schema(d, "Adjustment")["properties"]["source"][
+        "enum"
+    ].append("gift"),
+    "a number where an integer was taken": lambda d: schema(d, "NewUpload")["properties"][
+        "size"
+    ].update(type="number"),
+    "no more null in an answer": lambda d: schema(d, "Job")["properties"].update(
+        gain_db={"type": "number"}
+    ),
+    "a header": lambda d: operation(d, "/v1/jobs", "get")["responses"]["200"]["headers"].update(
+        {"X-Mood": {"schema": {"type": "string"}}}
+    ),
+    "other words": lambda d: operation(d, "/v1/jobs", "get").update(summary="Jobs"),
+}
+
+
+@pytest.mark.parametrize("what", BREAKING)
+def test_what_breaks_is_noticed(today: Document, what: str) -> None:
+    changed = copied(today)
+    BREAKING[what](changed)
+    assert breaks(today, changed) != []
+
+
+@pytest.mark.parametrize("what", ADDING)
+def test_what_is_added_passes(today: Document, what: str) -> None:
+    changed = copied(today)
+    ADDING[what](changed)
+    assert breaks(today, changed) == []
