@@ -13,14 +13,18 @@ SAM := aws-sam-cli==1.170.0
 PARALLEL := --numprocesses 2 --dist loadfile
 PACKAGES := domain commands projections handlers infra tests
 
+TYPESCRIPT := handlers/client/typescript
+
 APP := .venv/.installed
 EMULATOR := .venv-emulator/.installed
 VALIDATOR := .venv-sam/.installed
+NODE_MODULES := $(TYPESCRIPT)/node_modules/.installed
 PIP := -m pip --disable-pip-version-check --no-input install --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo up down test test-long lint deploy destroy clean clean-data stopped python
+.PHONY: help install demo up down test test-long lint contract typescript deploy destroy
+.PHONY: clean clean-data stopped python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +41,7 @@ down: ## stop the running stack
 	@if [ -x .venv/bin/splitsound ]; then exec .venv/bin/splitsound down --data '$(DATA)'; \
 	else echo "No stack can be running: there is no environment here."; fi
 
-test: install ## run the test suite: make test ARGS="-k name"
+test: install typescript ## run the test suite: make test ARGS="-k name"
 	@exec .venv/bin/pytest -m "not long" $(PARALLEL) $(ARGS)
 
 test-long: install ## run the tests that take minutes each
@@ -58,8 +62,17 @@ deploy: install $(VALIDATOR) ## to AWS: make deploy STAGE=prod DOMAIN=example.co
 destroy: $(VALIDATOR) ## take a stage down, but not what people own: make destroy STAGE=dev
 	@exec infra/stacks/destroy.sh
 
+contract: $(APP) typescript ## make both clients anew from the API's document
+	.venv/bin/python -m handlers.client.generation
+	@mkdir -p $(TYPESCRIPT)/build
+	.venv/bin/python -m handlers.api.contract > $(TYPESCRIPT)/build/openapi.json
+	@if [ -e $(NODE_MODULES) ]; then npm --prefix $(TYPESCRIPT) run --silent types; fi
+
+typescript: $(NODE_MODULES) ## install what the TypeScript client is checked with
+
 clean: stopped ## remove environments and caches, never your data
 	rm -rf .venv .venv-emulator .venv-sam *.egg-info
+	rm -rf $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/build
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(PACKAGES) -name __pycache__ -prune -exec rm -rf {} +
 	@[ ! -d '$(DATA)' ] || echo "Users and songs stay in $(DATA); make clean-data removes them."
@@ -120,6 +133,15 @@ $(VALIDATOR): Makefile | python
 	@echo "Installing the template validator into .venv-sam"
 	@.venv-sam/bin/python $(PIP) '$(SAM)'
 	$(finished)
+
+# Nothing else needs npm: without it, or without a registry, the tests of that client say so and
+# are left out.
+$(NODE_MODULES): $(TYPESCRIPT)/package-lock.json
+	@if ! command -v npm >/dev/null; then \
+	  echo "npm is not installed: the TypeScript client is not checked."; \
+	elif npm ci --prefix $(TYPESCRIPT) --ignore-scripts --no-audit --no-fund --loglevel=error; then \
+	  touch $@; \
+	else echo "npm ci failed: the TypeScript client is not checked." >&2; fi
 
 python:
 	@command -v $(PYTHON) >/dev/null || { \
