@@ -1458,6 +1458,14 @@ export interface components {
             reuse?: boolean;
         };
         /**
+         * JobPage
+         * @description Newest first. cursor: for the next page; null at the end.
+         */
+        JobPage: {
+            items: components["schemas"]["Job"][];
+            cursor: string | null;
+        };
+        /**
          * Job
          * @description A separation. status: queued, running, completed, failed or cancelled.
          *
@@ -1617,14 +1625,6 @@ export interface components {
         AgreedQuote: {
             price: number;
             price_list: string;
-        };
-        /**
-         * JobPage
-         * @description Newest first. cursor: for the next page; null at the end.
-         */
-        JobPage: {
-            items: components["schemas"]["Job"][];
-            cursor: string | null;
         };
         /**
          * Account
@@ -2073,6 +2073,14 @@ export interface components {
             tries: number;
         };
         /**
+         * Because
+         * @description reason: why; it is kept with the fact.
+         */
+        Because: {
+            /** @description Why; it is kept. */
+            reason: string;
+        };
+        /**
          * JobFile
          * @description What there is to know of a job. job: as its user sees it, without URLs.
          *
@@ -2100,14 +2108,6 @@ export interface components {
             done: number;
             /** Format: date-time */
             reported_at: string;
-        };
-        /**
-         * Because
-         * @description reason: why; it is kept with the fact.
-         */
-        Because: {
-            /** @description Why; it is kept. */
-            reason: string;
         };
         /**
          * Controls
@@ -2266,7 +2266,7 @@ export interface operations {
             /** @description Alive. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2276,22 +2276,32 @@ export interface operations {
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -2308,7 +2318,7 @@ export interface operations {
             /** @description Everything answers. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2318,22 +2328,32 @@ export interface operations {
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "not_ready" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -2350,7 +2370,7 @@ export interface operations {
             /** @description Prometheus's text format. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2360,44 +2380,64 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -2418,7 +2458,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2429,7 +2469,7 @@ export interface operations {
             304: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2437,22 +2477,32 @@ export interface operations {
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -2469,7 +2519,7 @@ export interface operations {
             /** @description What is on offer. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2479,22 +2529,32 @@ export interface operations {
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -2511,7 +2571,7 @@ export interface operations {
             /** @description Packs of credits. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2521,22 +2581,32 @@ export interface operations {
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -2558,63 +2628,88 @@ export interface operations {
             /** @description Taken, or none of our business. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Received"];
                 };
             };
-            /** @description Not signed with this endpoint's secret, too long ago, or not an event. */
+            /** @description The body is not JSON, or not signed as it must be. */
             400: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "webhook_refused";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now" | "purchase_unknown";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
             413: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["TooLargeProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "nothing_for_sale" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -2635,94 +2730,134 @@ export interface operations {
             /** @description An access token. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON, or not signed as it must be. */
             400: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "not_an_admin";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
             413: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["TooLargeProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The body is not sent as application/json. */
             415: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -2747,116 +2882,166 @@ export interface operations {
             201: {
                 headers: {
                     /** @description Path of what was created. */
-                    Location?: string;
-                    "X-Request-Id"?: string;
+                    Location: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Upload"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON, or not signed as it must be. */
             400: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description Storage lost the parts; start a new upload. */
             410: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                        /** @enum {unknown} */
+                        code?: "upload_expired";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
             413: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["TooLargeProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large" | "upload_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The body is not sent as application/json. */
             415: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "paused" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -2882,7 +3067,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2893,7 +3078,7 @@ export interface operations {
             304: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2901,85 +3086,125 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description Storage lost the parts; start a new upload. */
             410: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                        /** @enum {unknown} */
+                        code?: "upload_expired";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -2998,7 +3223,7 @@ export interface operations {
             /** @description Given up. */
             204: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3006,65 +3231,95 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -3090,125 +3345,180 @@ export interface operations {
             /** @description The session, complete. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Upload"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON, or not signed as it must be. */
             400: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description Storage lost the parts; start a new upload. */
             410: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                        /** @enum {unknown} */
+                        code?: "upload_expired";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
             413: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["TooLargeProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The body is not sent as application/json. */
             415: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request" | "parts_mismatch";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -3245,7 +3555,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3256,7 +3566,7 @@ export interface operations {
             304: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3264,75 +3574,110 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -3358,7 +3703,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3369,7 +3714,7 @@ export interface operations {
             304: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3377,75 +3722,110 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -3464,7 +3844,7 @@ export interface operations {
             /** @description The upload, with the time until which it can be had back. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3474,65 +3854,95 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -3555,115 +3965,165 @@ export interface operations {
             /** @description The upload as it stands now. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Asset"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON, or not signed as it must be. */
             400: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "asset_deleted" | "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
             413: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["TooLargeProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The body is not sent as application/json. */
             415: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -3682,7 +4142,7 @@ export interface operations {
             /** @description The upload. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3692,65 +4152,95 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -3771,115 +4261,165 @@ export interface operations {
             /** @description The price, and whether the account covers it. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["QuoteAnswer"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON, or not signed as it must be. */
             400: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "asset_deleted" | "asset_not_ready" | "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
             413: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["TooLargeProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The body is not sent as application/json. */
             415: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "asset_rejected" | "invalid_request" | "unknown_model" | "unknown_stem" | "unsupported_format";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -3908,7 +4448,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3919,7 +4459,7 @@ export interface operations {
             304: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3927,75 +4467,110 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -4020,126 +4595,181 @@ export interface operations {
             201: {
                 headers: {
                     /** @description Path of what was created. */
-                    Location?: string;
-                    "X-Request-Id"?: string;
+                    Location: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Job"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON, or not signed as it must be. */
             400: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The account cannot cover the price. */
             402: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["NoCreditsProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 402;
+                        /** @enum {unknown} */
+                        code?: "not_enough_credits";
+                    } & components["schemas"]["NoCreditsProblem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "asset_deleted" | "asset_not_ready" | "conflict" | "not_allowed_now" | "price_changed";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
             413: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["TooLargeProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The body is not sent as application/json. */
             415: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "asset_rejected" | "idempotency_key_reused" | "invalid_request" | "unknown_model" | "unknown_stem" | "unsupported_format";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "paused" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -4165,7 +4795,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4176,7 +4806,7 @@ export interface operations {
             304: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4184,75 +4814,110 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -4271,7 +4936,7 @@ export interface operations {
             /** @description The job, with the time until which its results can be had back. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4281,75 +4946,110 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -4371,7 +5071,7 @@ export interface operations {
             /** @description The job as it stands now. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4381,75 +5081,110 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -4468,7 +5203,7 @@ export interface operations {
             /** @description The job. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4478,75 +5213,110 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -4567,7 +5337,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4578,7 +5348,7 @@ export interface operations {
             304: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4586,55 +5356,80 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -4660,7 +5455,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4671,7 +5466,7 @@ export interface operations {
             304: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4679,65 +5474,95 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -4763,7 +5588,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4774,7 +5599,7 @@ export interface operations {
             304: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4782,54 +5607,79 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -4854,106 +5704,151 @@ export interface operations {
             201: {
                 headers: {
                     /** @description Path of what was created. */
-                    Location?: string;
-                    "X-Request-Id"?: string;
+                    Location: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["CheckoutBody"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON, or not signed as it must be. */
             400: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
             413: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["TooLargeProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The body is not sent as application/json. */
             415: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request" | "unknown_pack";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "nothing_for_sale" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -4982,7 +5877,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4993,7 +5888,7 @@ export interface operations {
             304: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -5001,75 +5896,110 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -5095,7 +6025,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5106,7 +6036,7 @@ export interface operations {
             304: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -5114,75 +6044,110 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -5203,7 +6168,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5214,7 +6179,7 @@ export interface operations {
             304: {
                 headers: {
                     ETag: string;
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -5222,64 +6187,92 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Storage lost the parts; start a new upload. */
             410: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -5304,116 +6297,164 @@ export interface operations {
             201: {
                 headers: {
                     /** @description Path of what was created. */
-                    Location?: string;
-                    "X-Request-Id"?: string;
+                    Location: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["MadeKey"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON, or not signed as it must be. */
             400: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description Storage lost the parts; start a new upload. */
             410: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
             413: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["TooLargeProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The body is not sent as application/json. */
             415: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -5432,7 +6473,7 @@ export interface operations {
             /** @description Revoked. */
             204: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -5440,85 +6481,123 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description Storage lost the parts; start a new upload. */
             410: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -5535,7 +6614,7 @@ export interface operations {
             /** @description Queues, open and stuck jobs, failures, read models. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5545,44 +6624,64 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -5599,7 +6698,7 @@ export interface operations {
             /** @description How far each is behind, and what feeds them. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5609,44 +6708,64 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -5654,7 +6773,10 @@ export interface operations {
     rollBackReadModel: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sending the same request again with the same key acts once. */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 name: string;
             };
@@ -5669,115 +6791,165 @@ export interface operations {
             /** @description The read model, with the generation that is live now. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ReadModel"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON, or not signed as it must be. */
             400: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
             413: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["TooLargeProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The body is not sent as application/json. */
             415: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -5797,7 +6969,7 @@ export interface operations {
             /** @description Streams that wait, and dead messages per queue. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5807,54 +6979,79 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -5874,7 +7071,7 @@ export interface operations {
             /** @description The error, its traceback, and the rejected events. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5884,54 +7081,79 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -5939,87 +7161,184 @@ export interface operations {
     redriveDeadLetter: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sending the same request again with the same key acts once. */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 projection: string;
                 stream: string;
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Because"];
+            };
+        };
         responses: {
             /** @description Whether it follows its events now, else why it still does not. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Redrive"];
                 };
             };
+            /** @description The body is not JSON, or not signed as it must be. */
+            400: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
+                };
+            };
+            /** @description The body is not sent as application/json. */
+            415: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -6038,7 +7357,7 @@ export interface operations {
             /** @description The job, its user, its events, and what its worker last said. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6048,54 +7367,79 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -6121,115 +7465,165 @@ export interface operations {
             /** @description The job, queued. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["JobFile"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON, or not signed as it must be. */
             400: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
             413: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["TooLargeProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The body is not sent as application/json. */
             415: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -6255,115 +7649,165 @@ export interface operations {
             /** @description The job, failed. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["JobFile"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON, or not signed as it must be. */
             400: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
             413: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["TooLargeProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The body is not sent as application/json. */
             415: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -6389,115 +7833,165 @@ export interface operations {
             /** @description The job, refunded. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["JobFile"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON, or not signed as it must be. */
             400: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
             413: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["TooLargeProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The body is not sent as application/json. */
             415: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -6517,7 +8011,7 @@ export interface operations {
             /** @description What is shut, why, since when, by whom; and the latest changes. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6527,54 +8021,79 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -6598,105 +8117,150 @@ export interface operations {
             /** @description What is paused now. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Controls"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON, or not signed as it must be. */
             400: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
             413: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["TooLargeProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The body is not sent as application/json. */
             415: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request" | "unknown_model";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -6720,105 +8284,150 @@ export interface operations {
             /** @description What is paused now. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Controls"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON, or not signed as it must be. */
             400: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
             413: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["TooLargeProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The body is not sent as application/json. */
             415: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request" | "unknown_model";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -6838,7 +8447,7 @@ export interface operations {
             /** @description Jobs, audio seconds, credits and failures, per user and in total. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6848,54 +8457,79 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -6919,7 +8553,7 @@ export interface operations {
             /** @description Jobs, audio seconds, credits and failures, per day and in total. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6929,64 +8563,94 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -7005,7 +8669,7 @@ export interface operations {
             /** @description The account, from its events. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7015,54 +8679,79 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -7088,115 +8777,165 @@ export interface operations {
             /** @description The account afterwards. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Account"];
                 };
             };
-            /** @description The body is not JSON. */
+            /** @description The body is not JSON, or not signed as it must be. */
             400: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["RefusedProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
             413: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["TooLargeProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The body is not sent as application/json. */
             415: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
@@ -7224,7 +8963,7 @@ export interface operations {
             /** @description Its events up to then, and the state that they give. */
             200: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7234,64 +8973,94 @@ export interface operations {
             /** @description No access token or API key, or one that is not valid. */
             401: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
                 };
             };
             /** @description Absent, or somebody else's. */
             404: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
             503: {
                 headers: {
-                    "X-Request-Id"?: string;
+                    "X-Request-Id": string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["UnavailableProblem"];
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
                 };
             };
         };
