@@ -10,6 +10,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from domain.errors import AdminClaimMissing, NotAnAdmin
 from handlers.api.openapi import SCHEME, problems
 from handlers.api.requests import administrator, authenticated
 from handlers.api.service import Api, Service
@@ -37,7 +38,7 @@ async def may_scrape(
     guards=[may_scrape],
     opt={"scope": None},
     security=[{SCHEME: []}],
-    responses=problems(401, 403),
+    responses=problems(401, AdminClaimMissing, NotAnAdmin),
     media_type=MediaType.TEXT,
     summary="Metrics",
     operation_id="getMetrics",

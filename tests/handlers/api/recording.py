@@ -27,6 +27,7 @@ _REPLACED = (
     (re.compile(r"(https://storage\.example\.com/[^?\"]*)\?[^\"]*"), r"\1?X-Amz-Signature=..."),
     (re.compile(r"\b(t[0-9a-f]{12})(?=-)"), "splitsound"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+"), "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3IifQ.c2ln"),
+    (re.compile(r"\bssk_\w{40,}"), "ssk_..."),
     (re.compile(r"\b[0-9a-f]{32}@example\.org"), "ada@example.org"),
 )
 

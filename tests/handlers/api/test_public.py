@@ -131,10 +131,10 @@ def test_readiness_fails_when_no_pulse_came_through_the_projectors_queue(
         note_projector(application)
 
 
-def test_options_tell_every_method_of_a_path(anyone: httpx.Client) -> None:
+def test_options_tell_every_method_of_a_path(person: Person) -> None:
     for path, methods in (
         ("/v1/jobs", "GET, OPTIONS, POST"),
         ("/v1/jobs/job_1", "DELETE, GET, OPTIONS"),
         ("/v1/packs", "GET, OPTIONS"),
     ):
-        assert anyone.options(path).headers["allow"] == methods
+        assert person.http.options(path).headers["allow"] == methods

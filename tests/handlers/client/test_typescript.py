@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -74,5 +74,3 @@ def test_it_is_typed_and_does_what_it_says_against_the_live_api(built: str, serv
         told = tool("node", "--test", "--test-reporter=tap", built, **environment)
     assert "\n# fail 0" in told
     assert "\n# skipped 0" in told or "SPLITSOUND_JOB" not in environment
-
-
