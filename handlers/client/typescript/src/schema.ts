@@ -1800,6 +1800,26 @@ export interface components {
             version: number;
         };
         /**
+         * Keys
+         * @description All keys that are good, the newest first.
+         */
+        Keys: {
+            items: components["schemas"]["Key"][];
+        };
+        /**
+         * Key
+         * @description A key, without its secret. last_used_at: to the minute; null: not in living memory.
+         */
+        Key: {
+            key_id: string;
+            name: string;
+            scopes: ("read" | "write" | "billing" | "webhooks")[];
+            /** Format: date-time */
+            created_at: string;
+            expires_at: string | null;
+            last_used_at: string | null;
+        };
+        /**
          * MadeKey
          * @description key: the key itself, told this once.
          *
@@ -1825,26 +1845,6 @@ export interface components {
             scopes: ("read" | "write" | "billing" | "webhooks")[];
             /** @default null */
             expires_at?: string | null;
-        };
-        /**
-         * Keys
-         * @description All keys that are good, the newest first.
-         */
-        Keys: {
-            items: components["schemas"]["Key"][];
-        };
-        /**
-         * Key
-         * @description A key, without its secret. last_used_at: to the minute; null: not in living memory.
-         */
-        Key: {
-            key_id: string;
-            name: string;
-            scopes: ("read" | "write" | "billing" | "webhooks")[];
-            /** Format: date-time */
-            created_at: string;
-            expires_at: string | null;
-            last_used_at: string | null;
         };
         /**
          * OperationsBody
@@ -2405,7 +2405,7 @@ export interface operations {
                         /** @constant */
                         status?: 403;
                         /** @enum {unknown} */
-                        code?: "person_required";
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
