@@ -207,7 +207,8 @@ def _schemas(handlers: Iterable[HTTPRouteHandler]) -> dict[str, Any]:
     schemas = msgspec.json.schema_components(bodies, ref_template=template)[1]
     for schema in schemas.values():
         schema["description"] = cleandoc(schema["description"])
-    return schemas
+    # msgspec's order is another in every process.
+    return dict(sorted(schemas.items()))
 
 
 def _declare_events(content: dict[str, Any], events: dict[str, type]) -> None:

@@ -953,414 +953,52 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
-         * Problem
-         * @description A problem document. type and code are stable; detail is for people.
+         * Account
+         * @description granted = available + reserved + captured + expired + revoked - debt, always.
          *
-         *     retryable: the same request may succeed later. Members beyond these belong to the code.
+         *     grants: those that still have credits, oldest first. debt: of payments that were taken back
+         *     after their credits were spent; what comes in settles it first.
          */
-        Problem: {
-            type: string;
-            title: string;
-            status: number;
-            detail: string;
-            code: string;
-            request_id: string;
-            instance: string;
-            retryable: boolean;
-            /** @default null */
-            errors?: components["schemas"]["FieldError"][] | null;
-        };
-        /**
-         * FieldError
-         * @description One thing that is wrong. pointer: into the body; parameter, header: outside of it.
-         */
-        FieldError: {
-            detail: string;
-            /** @default  */
-            pointer?: string;
-            /** @default  */
-            parameter?: string;
-            /** @default  */
-            header?: string;
-            /** @default 0 */
-            number?: number;
-        };
-        /**
-         * NoCreditsProblem
-         * @description not_enough_credits. required, available, debt, missing: credits.
-         *
-         *     debt: of payments that were taken back; missing: how many to buy. Where something is sold,
-         *     checkout, packs: the paths to buy them; pack: the smallest one that has as many, or the
-         *     largest there is.
-         */
-        NoCreditsProblem: {
-            type: string;
-            title: string;
-            status: number;
-            detail: string;
-            code: string;
-            request_id: string;
-            instance: string;
-            retryable: boolean;
-            /** @default null */
-            errors?: components["schemas"]["FieldError"][] | null;
-            required: number;
+        Account: {
             available: number;
+            reserved: number;
+            captured: number;
+            granted: number;
+            expired: number;
+            revoked: number;
             debt: number;
-            missing: number;
-            /** @default null */
-            checkout?: string | null;
-            /** @default null */
-            packs?: string | null;
-            /** @default null */
-            pack?: string | null;
-        };
-        /**
-         * ForbiddenProblem
-         * @description missing: what is not there; of an administrator, ``list`` and ``claim``; of an API key,
-         *     ``scope``, or ``person`` where none will do. scope: the one that it takes.
-         */
-        ForbiddenProblem: {
-            type: string;
-            title: string;
-            status: number;
-            detail: string;
-            code: string;
-            request_id: string;
-            instance: string;
-            retryable: boolean;
-            /** @default null */
-            errors?: components["schemas"]["FieldError"][] | null;
-            missing: string[];
-            /** @default null */
-            scope?: string | null;
-        };
-        /**
-         * RefusedProblem
-         * @description price, price_list: price_changed only; what the job costs today, by which list.
-         */
-        RefusedProblem: {
-            type: string;
-            title: string;
-            status: number;
-            detail: string;
-            code: string;
-            request_id: string;
-            instance: string;
-            retryable: boolean;
-            /** @default null */
-            errors?: components["schemas"]["FieldError"][] | null;
-            /** @default null */
-            price?: number | null;
-            /** @default null */
-            price_list?: string | null;
-        };
-        /**
-         * TooLargeProblem
-         * @description upload_too_large, whose limit is bytes of a file; or body_too_large, without it.
-         */
-        TooLargeProblem: {
-            type: string;
-            title: string;
-            status: number;
-            detail: string;
-            code: string;
-            request_id: string;
-            instance: string;
-            retryable: boolean;
-            /** @default null */
-            errors?: components["schemas"]["FieldError"][] | null;
-            /** @default null */
-            limit?: number | null;
-        };
-        /**
-         * UnavailableProblem
-         * @description action, resource: access_denied_by_aws only; what the operator has to allow, and where.
-         *
-         *     subject, retry_after: paused only; what the operators closed, and for how many seconds.
-         */
-        UnavailableProblem: {
-            type: string;
-            title: string;
-            status: number;
-            detail: string;
-            code: string;
-            request_id: string;
-            instance: string;
-            retryable: boolean;
-            /** @default null */
-            errors?: components["schemas"]["FieldError"][] | null;
-            /** @default null */
-            action?: string | null;
-            /** @default null */
-            resource?: string | null;
-            /** @default null */
-            subject?: string | null;
-            /** @default null */
-            retry_after?: number | null;
-        };
-        /**
-         * Health
-         * @description status: ok.
-         */
-        Health: {
-            status: string;
-        };
-        /**
-         * KeySet
-         * @description keys: in the order in which they sign; the last may not sign yet.
-         */
-        KeySet: {
-            keys: components["schemas"]["PublicKey"][];
-        };
-        /**
-         * PublicKey
-         * @description An Ed25519 public key (RFC 8037, section 2). kid: its RFC 7638 thumbprint.
-         */
-        PublicKey: {
-            kty: string;
-            crv: string;
-            x: string;
-            kid: string;
-            use: string;
-            alg: string;
-        };
-        /**
-         * Capabilities
-         * @description credits_per_second: a decimal as text; one credit is one second at the standard model.
-         *
-         *     paused: no uploads and no jobs are taken for now; null while they are.
-         */
-        Capabilities: {
-            models: components["schemas"]["OfferedModel"][];
-            default_model: string;
-            formats: components["schemas"]["FormatBody"][];
-            default_format: string;
-            limits: components["schemas"]["Limits"];
-            price_list: string;
-            upload_parts: components["schemas"]["PartRule"];
-            paused: components["schemas"]["PausedBody"] | null;
-        };
-        /**
-         * OfferedModel
-         * @description One way of separating. outputs: what may be asked for: the stems, and for each
-         *     ``no_<stem>``, the song without it. adds_up: whether the stems add up to the mix, because the
-         *     last one takes the remainder.
-         *
-         *     takes_prompt: needs words that name the target; prompts: the only ones that it understands, any
-         *     where empty. hosted: runs at a provider, where the song is sent. gpu: meant for machines with
-         *     one. version: of the weights; stems of another version are not given again.
-         *     credits_per_second: a decimal as text ("1", "1.5"), exact, relative to the standard
-         *     model's 1. approximate: stems made by signal processing, without a trained network.
-         *     paused: new jobs with it are refused for now; null while it is open.
-         */
-        OfferedModel: {
-            name: string;
-            title: string;
-            stems: string[];
-            /** @default 1 */
-            credits_per_second?: string;
-            /** @default false */
-            approximate?: boolean;
-            /** @default  */
-            description?: string;
-            /** @default false */
-            takes_prompt?: boolean;
-            /** @default true */
-            adds_up?: boolean;
-            /** @default false */
-            gpu?: boolean;
-            /** @default false */
-            hosted?: boolean;
-            /** @default 1 */
-            version?: string;
-            /** @default [] */
-            prompts?: string[];
-            /** @default [] */
-            outputs?: string[];
-            /** @default null */
-            paused?: components["schemas"]["PausedBody"] | null;
-        };
-        /**
-         * PausedBody
-         * @description Shut by the operators for a while. retry_after: seconds until it is worth trying again.
-         */
-        PausedBody: {
-            reason: string;
-            retry_after: number;
-        };
-        /**
-         * FormatBody
-         * @description max_rate: Hz; a song above it needs another format, since stems are never resampled.
-         *
-         *     rates: the only ones that it carries; all up to max_rate where empty. lossless: decoding gives
-         *     the samples again. floating: carries samples over full scale, so that no gain is needed.
-         */
-        FormatBody: {
-            name: string;
-            extension: string;
-            media_type: string;
-            max_rate: number;
-            rates: number[];
-            lossless: boolean;
-            floating: boolean;
-        };
-        /**
-         * Limits
-         * @description Published limits; seconds of audio and bytes of one upload.
-         */
-        Limits: {
-            /** @default 10800 */
-            max_seconds?: number;
-            /** @default 4294967296 */
-            max_bytes?: number;
-        };
-        /**
-         * PartRule
-         * @description How uploads are cut; each upload's answer names its own part_size.
-         *
-         *     smallest: bytes of a part, whatever the file; largest, most_parts: at the size limit.
-         */
-        PartRule: {
-            smallest: number;
-            largest: number;
-            most_parts: number;
-            urls_per_answer: number;
-        };
-        /**
-         * PackList
-         * @description items: empty where nothing is sold.
-         */
-        PackList: {
-            items: components["schemas"]["PackBody"][];
-        };
-        /**
-         * PackBody
-         * @description credits at a price. amount: minor units of currency; price: the same for people.
-         *
-         *     expires_days: how long the credits last; null: for ever.
-         */
-        PackBody: {
-            name: string;
-            title: string;
-            credits: number;
-            amount: number;
-            currency: string;
-            price: string;
-            expires_days: number | null;
-        };
-        /**
-         * Received
-         * @description Stripe need not send it again.
-         */
-        Received: {
-            /** @default true */
-            received?: boolean;
-        };
-        /**
-         * Session
-         * @description An access token. expires_in: seconds; admin: whether ``/v1/admin`` takes it.
-         */
-        Session: {
-            access_token: string;
-            token_type: string;
-            expires_in: number;
-            user_id: string;
-            admin: boolean;
-        };
-        /**
-         * Credentials
-         * @description Who signs in. admin: ask for a token that ``/v1/admin`` takes.
-         */
-        Credentials: {
-            email: string;
-            /** @default false */
-            admin?: boolean;
-        };
-        /**
-         * Upload
-         * @description An upload session. status: uploading, uploaded, ready, rejected or aborted.
-         *
-         *     missing: at most 500; GET the upload with ``after=next_after`` for the following ones.
-         *     expires_at: when the URLs die; GET again for fresh ones.
-         */
-        Upload: {
-            asset_id: string;
-            /** @enum {string} */
-            status: "uploading" | "uploaded" | "ready" | "rejected" | "aborted";
-            filename: string;
-            content_type: string;
-            size: number;
-            part_size: number;
-            part_count: number;
-            received: components["schemas"]["ReceivedPart"][];
-            missing: components["schemas"]["MissingPart"][];
-            next_after: number | null;
-            /** Format: date-time */
-            expires_at: string;
-            failure: components["schemas"]["Failure"] | null;
+            grants: components["schemas"]["GrantBody"][];
             stream: string;
             version: number;
         };
         /**
-         * ReceivedPart
-         * @description A part that S3 has.
+         * Adjustment
+         * @description amount: credits to give, or (negative) to take out of what can be spent; never 0.
+         *
+         *     source: of what is given, an adjustment or a promotion; expires_at: when what is given is
+         *     over; priority: of low priority is spent first.
          */
-        ReceivedPart: {
-            number: number;
-            etag: string;
-            size: number;
-        };
-        /**
-         * MissingPart
-         * @description A part to send: PUT ``size`` bytes to ``url``.
-         */
-        MissingPart: {
-            number: number;
-            size: number;
-            url: string;
-        };
-        /**
-         * Failure
-         * @description Why something ended badly. code: for programs; detail: for people.
-         */
-        Failure: {
-            code: string;
-            detail: string;
-        };
-        /**
-         * NewUpload
-         * @description A file to upload. size: bytes; content_type is kept, but the bytes decide.
-         */
-        NewUpload: {
-            filename: string;
-            size: number;
-            /** @default application/octet-stream */
-            content_type?: string;
-        };
-        /**
-         * Completion
-         * @description The parts sent, in order; left out: whatever S3 has.
-         */
-        Completion: {
+        Adjustment: {
+            amount: number;
+            /** @description Why; it is kept. */
+            reason: string;
+            /**
+             * @default adjustment
+             * @enum {unknown}
+             */
+            source?: "adjustment" | "promotion";
             /** @default null */
-            parts?: components["schemas"]["NamedPart"][] | null;
+            expires_at?: string | null;
+            /** @default 100 */
+            priority?: number;
         };
         /**
-         * NamedPart
-         * @description A part as the client sent it. etag: as S3 answered the PUT, with or without quotes.
+         * AgreedQuote
+         * @description What a quote said. price: credits, by the price list of that version.
          */
-        NamedPart: {
-            number: number;
-            etag: string;
-        };
-        /**
-         * AssetPage
-         * @description Newest first. cursor: for the next page; null at the end.
-         */
-        AssetPage: {
-            items: components["schemas"]["Asset"][];
-            cursor: string | null;
+        AgreedQuote: {
+            price: number;
+            price_list: string;
         };
         /**
          * Asset
@@ -1394,16 +1032,6 @@ export interface components {
             version: number;
         };
         /**
-         * AudioFacts
-         * @description Decoded audio as measured. samples: per channel; rate: Hz.
-         */
-        AudioFacts: {
-            samples: number;
-            rate: number;
-            channels: number;
-            seconds: number;
-        };
-        /**
          * AssetChange
          * @description What is left out stays. tags: all that it has from now on, at most 20 of 1 to 50
          *     characters; an empty list takes them away.
@@ -1415,55 +1043,283 @@ export interface components {
             tags?: string[] | null;
         };
         /**
-         * QuoteAnswer
-         * @description price, available: credits; seconds: of audio; enough: whether the job would be accepted.
-         *
-         *     reused_from: the job whose stems would be given again, at no cost.
-         */
-        QuoteAnswer: {
-            asset_id: string;
-            model: string;
-            stems: string[];
-            format: string;
-            prompt: string | null;
-            seconds: number;
-            price: number;
-            price_list: string;
-            available: number;
-            enough: boolean;
-            reused_from: string | null;
-        };
-        /**
-         * JobBody
-         * @description What to separate. model: the default one unless named, with a prompt one that takes it.
-         *
-         *     stems: leave it out for all of the model's; ``no_<stem>`` is the song without that stem.
-         *     prompt: words that name the sound to take out, for models that take some. bundle: a zip of all
-         *     stems as well. reuse: give stems that the same bytes, model and parameters made before, at no
-         *     cost; false separates anew.
-         */
-        JobBody: {
-            asset_id: string;
-            /** @default null */
-            model?: string | null;
-            /** @default null */
-            stems?: string[] | null;
-            /** @default flac */
-            format?: string;
-            /** @default null */
-            prompt?: string | null;
-            /** @default false */
-            bundle?: boolean;
-            /** @default true */
-            reuse?: boolean;
-        };
-        /**
-         * JobPage
+         * AssetPage
          * @description Newest first. cursor: for the next page; null at the end.
          */
-        JobPage: {
-            items: components["schemas"]["Job"][];
+        AssetPage: {
+            items: components["schemas"]["Asset"][];
             cursor: string | null;
+        };
+        /**
+         * AudioFacts
+         * @description Decoded audio as measured. samples: per channel; rate: Hz.
+         */
+        AudioFacts: {
+            samples: number;
+            rate: number;
+            channels: number;
+            seconds: number;
+        };
+        /**
+         * Because
+         * @description reason: why; it is kept with the fact.
+         */
+        Because: {
+            /** @description Why; it is kept. */
+            reason: string;
+        };
+        /**
+         * Break
+         * @description Where a hash chain does not hold. after: the last version that does.
+         */
+        Break: {
+            after: number;
+            detail: string;
+        };
+        /**
+         * Capabilities
+         * @description credits_per_second: a decimal as text; one credit is one second at the standard model.
+         *
+         *     paused: no uploads and no jobs are taken for now; null while they are.
+         */
+        Capabilities: {
+            models: components["schemas"]["OfferedModel"][];
+            default_model: string;
+            formats: components["schemas"]["FormatBody"][];
+            default_format: string;
+            limits: components["schemas"]["Limits"];
+            price_list: string;
+            upload_parts: components["schemas"]["PartRule"];
+            paused: components["schemas"]["PausedBody"] | null;
+        };
+        /**
+         * CheckoutBody
+         * @description url: send the browser there to pay; null once nobody can any more.
+         *
+         *     amount: minor units of currency. expires_at: when the page closes.
+         */
+        CheckoutBody: {
+            purchase_id: string;
+            url: string | null;
+            expires_at: string | null;
+            pack: string;
+            credits: number;
+            amount: number;
+            currency: string;
+            stream: string;
+            version: number;
+        };
+        /**
+         * Completion
+         * @description The parts sent, in order; left out: whatever S3 has.
+         */
+        Completion: {
+            /** @default null */
+            parts?: components["schemas"]["NamedPart"][] | null;
+        };
+        /**
+         * ControlChange
+         * @description One turn of a switch. version: in the stream `controls-all`; retry_seconds: of a pause.
+         */
+        ControlChange: {
+            version: number;
+            /** Format: date-time */
+            time: string;
+            /** @enum {string} */
+            change: "paused" | "resumed";
+            subject: string;
+            reason: string;
+            by: string;
+            retry_seconds: number | null;
+        };
+        /**
+         * Controls
+         * @description paused: what is shut, the longest first; changes: the newest first.
+         */
+        Controls: {
+            paused: components["schemas"]["PausedSubject"][];
+            changes: components["schemas"]["ControlChange"][];
+        };
+        /**
+         * Credentials
+         * @description Who signs in. admin: ask for a token that ``/v1/admin`` takes.
+         */
+        Credentials: {
+            email: string;
+            /** @default false */
+            admin?: boolean;
+        };
+        /**
+         * DayReport
+         * @description users: those with jobs requested on that day (UTC), who had most first.
+         */
+        DayReport: {
+            /** Format: date */
+            day: string;
+            users: components["schemas"]["UserUsage"][];
+            total: components["schemas"]["Usage"];
+        };
+        /**
+         * DayUsage
+         * @description The same for the jobs that were requested on one day (UTC).
+         */
+        DayUsage: {
+            jobs: number;
+            completed: number;
+            reused: number;
+            failed: number;
+            cancelled: number;
+            open: number;
+            audio_seconds: number;
+            credits: number;
+            failures: {
+                [key: string]: number;
+            };
+            /** Format: date */
+            day: string;
+        };
+        /**
+         * DeadLetter
+         * @description A stream that waits, in order, behind a commit that the read model's code rejects.
+         *
+         *     version: of the rejected commit's first event; newest: the newest version that rang; tries:
+         *     how often the commit was rejected.
+         */
+        DeadLetter: {
+            projection: string;
+            generation: number;
+            stream: string;
+            version: number;
+            newest: number;
+            error: string;
+            tries: number;
+            /** Format: date-time */
+            parked_at: string;
+            /** Format: date-time */
+            changed_at: string;
+        };
+        /**
+         * DeadLetterFile
+         * @description What there is to know. events: those of the commit that was rejected first.
+         *
+         *     waiting: versions that are not in the rows, the rejected ones included; tip: the stream's.
+         */
+        DeadLetterFile: {
+            projection: string;
+            stream: string;
+            rejections: components["schemas"]["Rejection"][];
+            events: components["schemas"]["Told"][];
+            waiting: number;
+            tip: number;
+        };
+        /**
+         * DeadLetters
+         * @description queues: about how many messages rest in each queue's dead-letter queue.
+         */
+        DeadLetters: {
+            items: components["schemas"]["DeadLetter"][];
+            queues: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * Failure
+         * @description Why something ended badly. code: for programs; detail: for people.
+         */
+        Failure: {
+            code: string;
+            detail: string;
+        };
+        /**
+         * FieldError
+         * @description One thing that is wrong. pointer: into the body; parameter, header: outside of it.
+         */
+        FieldError: {
+            detail: string;
+            /** @default  */
+            pointer?: string;
+            /** @default  */
+            parameter?: string;
+            /** @default  */
+            header?: string;
+            /** @default 0 */
+            number?: number;
+        };
+        /**
+         * FinishedStage
+         * @description A stage that ended, how long it took, and in how many tries. Stages may overlap.
+         */
+        FinishedStage: {
+            attempt: number;
+            stage: string;
+            seconds: number;
+            tries: number;
+        };
+        /**
+         * ForbiddenProblem
+         * @description missing: what is not there; of an administrator, ``list`` and ``claim``; of an API key,
+         *     ``scope``, or ``person`` where none will do. scope: the one that it takes.
+         */
+        ForbiddenProblem: {
+            type: string;
+            title: string;
+            status: number;
+            detail: string;
+            code: string;
+            request_id: string;
+            instance: string;
+            retryable: boolean;
+            /** @default null */
+            errors?: components["schemas"]["FieldError"][] | null;
+            missing: string[];
+            /** @default null */
+            scope?: string | null;
+        };
+        /**
+         * FormatBody
+         * @description max_rate: Hz; a song above it needs another format, since stems are never resampled.
+         *
+         *     rates: the only ones that it carries; all up to max_rate where empty. lossless: decoding gives
+         *     the samples again. floating: carries samples over full scale, so that no gain is needed.
+         */
+        FormatBody: {
+            name: string;
+            extension: string;
+            media_type: string;
+            max_rate: number;
+            rates: number[];
+            lossless: boolean;
+            floating: boolean;
+        };
+        /**
+         * GenerationNow
+         * @description code: the version of the projection's code that built it.
+         */
+        GenerationNow: {
+            number: number;
+            state: string;
+            code: number;
+        };
+        /**
+         * GrantBody
+         * @description Credits with a common origin. left: can be spent; held: in open jobs.
+         *
+         *     source: signup, purchase, promotion, adjustment, refund or reinstatement.
+         */
+        GrantBody: {
+            grant_id: string;
+            left: number;
+            held: number;
+            expires_at: string | null;
+            priority: number;
+            source: string;
+        };
+        /**
+         * Health
+         * @description status: ok.
+         */
+        Health: {
+            status: string;
         };
         /**
          * Job
@@ -1525,62 +1381,28 @@ export interface components {
             version: number;
         };
         /**
-         * FinishedStage
-         * @description A stage that ended, how long it took, and in how many tries. Stages may overlap.
-         */
-        FinishedStage: {
-            attempt: number;
-            stage: string;
-            seconds: number;
-            tries: number;
-        };
-        /**
-         * Stem
-         * @description A finished stem; ``no_<stem>`` is the song without that one.
+         * JobBody
+         * @description What to separate. model: the default one unless named, with a prompt one that takes it.
          *
-         *     url: signed, takes Range requests; null in lists, like all URLs and the filename. preview_url: a
-         *     small MP3 (96 kb/s). waveform_url: the outline for players, as the JSON that BBC audiowaveform
-         *     writes: version 2, 8 bits, one channel, pairs of minimum and maximum from -128 to 127. Both are
-         *     null where the stem has none. expires_at: of all its URLs. peak: the largest absolute sample
-         *     before encoding and the common gain, 1 is full scale. seconds: as long as the song. samples: per
-         *     channel, as decoding the file gives them; over_full_scale: samples that lay over full scale
-         *     before the common gain; silence: the share of the song (0..1) in which it is below -60 dBFS;
-         *     these three are null for jobs from before they were measured.
+         *     stems: leave it out for all of the model's; ``no_<stem>`` is the song without that stem.
+         *     prompt: words that name the sound to take out, for models that take some. bundle: a zip of all
+         *     stems as well. reuse: give stems that the same bytes, model and parameters made before, at no
+         *     cost; false separates anew.
          */
-        Stem: {
-            name: string;
-            filename: string | null;
-            bytes: number;
-            media_type: string;
-            peak: number;
-            seconds: number;
-            samples: number | null;
-            over_full_scale: number | null;
-            silence: number | null;
-            url: string | null;
-            preview_url: string | null;
-            waveform_url: string | null;
-            expires_at: string | null;
-        };
-        /**
-         * Zip
-         * @description All stems in one file. url: signed, takes Range requests; null in lists.
-         */
-        Zip: {
-            filename: string | null;
-            bytes: number;
-            url: string | null;
-            expires_at: string | null;
-        };
-        /**
-         * Quality
-         * @description What was measured of the whole; of each stem, see there.
-         *
-         *     residual_db: the song minus the sum of its stems, in decibels relative to the song: the lower,
-         *     the less was lost or added. Null for a silent song and where it was not measured.
-         */
-        Quality: {
-            residual_db: number | null;
+        JobBody: {
+            asset_id: string;
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            stems?: string[] | null;
+            /** @default flac */
+            format?: string;
+            /** @default null */
+            prompt?: string | null;
+            /** @default false */
+            bundle?: boolean;
+            /** @default true */
+            reuse?: boolean;
         };
         /**
          * JobFailure
@@ -1591,6 +1413,31 @@ export interface components {
             /** @description One of media_unreadable, media_empty, media_too_long, media_forbidden, media_changed, no_audio, source_missing, ffmpeg_timeout, ffmpeg_failed, model_unavailable, model_out_of_memory, model_failed, prompt_not_understood, provider_unavailable, provider_timeout, provider_refused, provider_failed, download_timeout, probe_timeout, separate_timeout, encode_timeout, upload_timeout, worker_disk_full, worker_gave_up, failed_by_operator. More may come: treat one that you do not know like worker_gave_up. */
             code: string;
             detail: string;
+        };
+        /**
+         * JobFile
+         * @description What there is to know of a job. job: as its user sees it, without URLs.
+         *
+         *     events: in its stream, which `/v1/admin/streams/{job_id}` shows; generation: of the jobs read
+         *     model that the row is in; stuck: why the row cannot follow its events, then it shows what came
+         *     before; charged: credits that completing takes, or took; report: of the last day.
+         */
+        JobFile: {
+            job: components["schemas"]["Job"];
+            user_id: string;
+            events: number;
+            charged: number;
+            generation: string;
+            stuck: string | null;
+            report: components["schemas"]["WorkerReport"] | null;
+        };
+        /**
+         * JobPage
+         * @description Newest first. cursor: for the next page; null at the end.
+         */
+        JobPage: {
+            items: components["schemas"]["Job"][];
+            cursor: string | null;
         };
         /**
          * JobWish
@@ -1619,53 +1466,53 @@ export interface components {
             quote?: components["schemas"]["AgreedQuote"] | null;
         };
         /**
-         * AgreedQuote
-         * @description What a quote said. price: credits, by the price list of that version.
+         * Key
+         * @description A key, without its secret. last_used_at: to the minute; null: not in living memory.
          */
-        AgreedQuote: {
-            price: number;
-            price_list: string;
-        };
-        /**
-         * Account
-         * @description granted = available + reserved + captured + expired + revoked - debt, always.
-         *
-         *     grants: those that still have credits, oldest first. debt: of payments that were taken back
-         *     after their credits were spent; what comes in settles it first.
-         */
-        Account: {
-            available: number;
-            reserved: number;
-            captured: number;
-            granted: number;
-            expired: number;
-            revoked: number;
-            debt: number;
-            grants: components["schemas"]["GrantBody"][];
-            stream: string;
-            version: number;
-        };
-        /**
-         * GrantBody
-         * @description Credits with a common origin. left: can be spent; held: in open jobs.
-         *
-         *     source: signup, purchase, promotion, adjustment, refund or reinstatement.
-         */
-        GrantBody: {
-            grant_id: string;
-            left: number;
-            held: number;
+        Key: {
+            key_id: string;
+            name: string;
+            scopes: ("read" | "write" | "billing" | "webhooks")[];
+            /** Format: date-time */
+            created_at: string;
             expires_at: string | null;
-            priority: number;
-            source: string;
+            last_used_at: string | null;
         };
         /**
-         * Statement
-         * @description Newest first. cursor: for the next page; null at the end.
+         * KeySet
+         * @description keys: in the order in which they sign; the last may not sign yet.
          */
-        Statement: {
-            items: components["schemas"]["Line"][];
-            cursor: string | null;
+        KeySet: {
+            keys: components["schemas"]["PublicKey"][];
+        };
+        /**
+         * Keys
+         * @description All keys that are good, the newest first.
+         */
+        Keys: {
+            items: components["schemas"]["Key"][];
+        };
+        /**
+         * LaneNow
+         * @description A lane. workers: that live and serve it; busy: of those, at work in it; queued, running:
+         *     jobs; free_seconds: until a worker is free for one more job, None when none lives.
+         */
+        LaneNow: {
+            workers: number;
+            busy: number;
+            queued: number;
+            running: number;
+            free_seconds: number | null;
+        };
+        /**
+         * Limits
+         * @description Published limits; seconds of audio and bytes of one upload.
+         */
+        Limits: {
+            /** @default 10800 */
+            max_seconds?: number;
+            /** @default 4294967296 */
+            max_bytes?: number;
         };
         /**
          * Line
@@ -1687,139 +1534,6 @@ export interface components {
             reason: string;
         };
         /**
-         * UsageReport
-         * @description days: those with jobs, newest first; total: of all of them.
-         */
-        UsageReport: {
-            /** Format: date */
-            from: string;
-            /** Format: date */
-            to: string;
-            days: components["schemas"]["DayUsage"][];
-            total: components["schemas"]["Usage"];
-        };
-        /**
-         * DayUsage
-         * @description The same for the jobs that were requested on one day (UTC).
-         */
-        DayUsage: {
-            jobs: number;
-            completed: number;
-            reused: number;
-            failed: number;
-            cancelled: number;
-            open: number;
-            audio_seconds: number;
-            credits: number;
-            failures: {
-                [key: string]: number;
-            };
-            /** Format: date */
-            day: string;
-        };
-        /**
-         * Usage
-         * @description jobs: that were requested, by how they stand now; failures: failed ones by code.
-         *
-         *     reused: completed jobs whose stems were given again at no cost. audio_seconds: of the other
-         *     completed ones; credits: of completed jobs; what was given back does not count.
-         */
-        Usage: {
-            jobs: number;
-            completed: number;
-            reused: number;
-            failed: number;
-            cancelled: number;
-            open: number;
-            audio_seconds: number;
-            credits: number;
-            failures: {
-                [key: string]: number;
-            };
-        };
-        /**
-         * CheckoutBody
-         * @description url: send the browser there to pay; null once nobody can any more.
-         *
-         *     amount: minor units of currency. expires_at: when the page closes.
-         */
-        CheckoutBody: {
-            purchase_id: string;
-            url: string | null;
-            expires_at: string | null;
-            pack: string;
-            credits: number;
-            amount: number;
-            currency: string;
-            stream: string;
-            version: number;
-        };
-        /**
-         * Order
-         * @description pack: the name of one of ``/v1/packs``.
-         */
-        Order: {
-            pack: string;
-        };
-        /**
-         * PurchasePage
-         * @description Newest first. cursor: for the next page; null at the end.
-         */
-        PurchasePage: {
-            items: components["schemas"]["Purchase"][];
-            cursor: string | null;
-        };
-        /**
-         * Purchase
-         * @description status: open (may be paid), pending (the money is on its way), paid or lapsed.
-         *
-         *     amount: minor units of currency, as agreed; taken_back: of it, refunded or held back by the
-         *     payer's bank; revoked: credits that went with it; contested: a bank holds money back now, or
-         *     kept it; why: of one that lapsed, expired or payment_failed; in_question: Stripe told of a
-         *     payment that is not what was agreed, and nothing was granted for that.
-         */
-        Purchase: {
-            purchase_id: string;
-            /** @enum {string} */
-            status: "open" | "pending" | "paid" | "lapsed";
-            pack: string;
-            credits: number;
-            amount: number;
-            currency: string;
-            taken_back: number;
-            revoked: number;
-            contested: boolean;
-            why: string;
-            in_question: boolean;
-            /** Format: date-time */
-            opened_at: string;
-            paid_at: string | null;
-            /** Format: date-time */
-            updated_at: string;
-            stream: string;
-            version: number;
-        };
-        /**
-         * Keys
-         * @description All keys that are good, the newest first.
-         */
-        Keys: {
-            items: components["schemas"]["Key"][];
-        };
-        /**
-         * Key
-         * @description A key, without its secret. last_used_at: to the minute; null: not in living memory.
-         */
-        Key: {
-            key_id: string;
-            name: string;
-            scopes: ("read" | "write" | "billing" | "webhooks")[];
-            /** Format: date-time */
-            created_at: string;
-            expires_at: string | null;
-            last_used_at: string | null;
-        };
-        /**
          * MadeKey
          * @description key: the key itself, told this once.
          *
@@ -1837,6 +1551,23 @@ export interface components {
             key: string | null;
         };
         /**
+         * MissingPart
+         * @description A part to send: PUT ``size`` bytes to ``url``.
+         */
+        MissingPart: {
+            number: number;
+            size: number;
+            url: string;
+        };
+        /**
+         * NamedPart
+         * @description A part as the client sent it. etag: as S3 answered the PUT, with or without quotes.
+         */
+        NamedPart: {
+            number: number;
+            etag: string;
+        };
+        /**
          * NewKey
          * @description name: what you will know it by. expires_at: when it ends by itself; null: never.
          */
@@ -1845,6 +1576,99 @@ export interface components {
             scopes: ("read" | "write" | "billing" | "webhooks")[];
             /** @default null */
             expires_at?: string | null;
+        };
+        /**
+         * NewUpload
+         * @description A file to upload. size: bytes; content_type is kept, but the bytes decide.
+         */
+        NewUpload: {
+            filename: string;
+            size: number;
+            /** @default application/octet-stream */
+            content_type?: string;
+        };
+        /**
+         * NoCreditsProblem
+         * @description not_enough_credits. required, available, debt, missing: credits.
+         *
+         *     debt: of payments that were taken back; missing: how many to buy. Where something is sold,
+         *     checkout, packs: the paths to buy them; pack: the smallest one that has as many, or the
+         *     largest there is.
+         */
+        NoCreditsProblem: {
+            type: string;
+            title: string;
+            status: number;
+            detail: string;
+            code: string;
+            request_id: string;
+            instance: string;
+            retryable: boolean;
+            /** @default null */
+            errors?: components["schemas"]["FieldError"][] | null;
+            required: number;
+            available: number;
+            debt: number;
+            missing: number;
+            /** @default null */
+            checkout?: string | null;
+            /** @default null */
+            packs?: string | null;
+            /** @default null */
+            pack?: string | null;
+        };
+        /**
+         * OfferedModel
+         * @description One way of separating. outputs: what may be asked for: the stems, and for each
+         *     ``no_<stem>``, the song without it. adds_up: whether the stems add up to the mix, because the
+         *     last one takes the remainder.
+         *
+         *     takes_prompt: needs words that name the target; prompts: the only ones that it understands, any
+         *     where empty. hosted: runs at a provider, where the song is sent. gpu: meant for machines with
+         *     one. version: of the weights; stems of another version are not given again.
+         *     credits_per_second: a decimal as text ("1", "1.5"), exact, relative to the standard
+         *     model's 1. approximate: stems made by signal processing, without a trained network.
+         *     paused: new jobs with it are refused for now; null while it is open.
+         */
+        OfferedModel: {
+            name: string;
+            title: string;
+            stems: string[];
+            /** @default 1 */
+            credits_per_second?: string;
+            /** @default false */
+            approximate?: boolean;
+            /** @default  */
+            description?: string;
+            /** @default false */
+            takes_prompt?: boolean;
+            /** @default true */
+            adds_up?: boolean;
+            /** @default false */
+            gpu?: boolean;
+            /** @default false */
+            hosted?: boolean;
+            /** @default 1 */
+            version?: string;
+            /** @default [] */
+            prompts?: string[];
+            /** @default [] */
+            outputs?: string[];
+            /** @default null */
+            paused?: components["schemas"]["PausedBody"] | null;
+        };
+        /**
+         * OpenJobBody
+         * @description waited_seconds: since it was requested; silent_seconds: since its last sign of life.
+         */
+        OpenJobBody: {
+            job_id: string;
+            user_id: string;
+            model: string;
+            status: string;
+            attempt: number;
+            waited_seconds: number;
+            silent_seconds: number;
         };
         /**
          * OperationsBody
@@ -1881,39 +1705,95 @@ export interface components {
             read_models: components["schemas"]["ReadModels"];
         };
         /**
-         * LaneNow
-         * @description A lane. workers: that live and serve it; busy: of those, at work in it; queued, running:
-         *     jobs; free_seconds: until a worker is free for one more job, None when none lives.
+         * Order
+         * @description pack: the name of one of ``/v1/packs``.
          */
-        LaneNow: {
-            workers: number;
-            busy: number;
-            queued: number;
-            running: number;
-            free_seconds: number | null;
+        Order: {
+            pack: string;
         };
         /**
-         * OpenJobBody
-         * @description waited_seconds: since it was requested; silent_seconds: since its last sign of life.
+         * PackBody
+         * @description credits at a price. amount: minor units of currency; price: the same for people.
+         *
+         *     expires_days: how long the credits last; null: for ever.
          */
-        OpenJobBody: {
-            job_id: string;
-            user_id: string;
-            model: string;
-            status: string;
-            attempt: number;
-            waited_seconds: number;
-            silent_seconds: number;
+        PackBody: {
+            name: string;
+            title: string;
+            credits: number;
+            amount: number;
+            currency: string;
+            price: string;
+            expires_days: number | null;
         };
         /**
-         * ReadModels
-         * @description Read models and what feeds them.
+         * PackList
+         * @description items: empty where nothing is sold.
          */
-        ReadModels: {
+        PackList: {
+            items: components["schemas"]["PackBody"][];
+        };
+        /**
+         * PartRule
+         * @description How uploads are cut; each upload's answer names its own part_size.
+         *
+         *     smallest: bytes of a part, whatever the file; largest, most_parts: at the size limit.
+         */
+        PartRule: {
+            smallest: number;
+            largest: number;
+            most_parts: number;
+            urls_per_answer: number;
+        };
+        /**
+         * PauseWish
+         * @description retry_seconds: when callers are told to come back.
+         */
+        PauseWish: {
+            /** @description Why; it is kept. */
+            reason: string;
+            /** @description `intake` (maintenance mode), `model:<name>` or `projection:<name>`. */
+            subject: string;
+            /** @default 300 */
+            retry_seconds?: number;
+        };
+        /**
+         * PausedBody
+         * @description Shut by the operators for a while. retry_after: seconds until it is worth trying again.
+         */
+        PausedBody: {
+            reason: string;
+            retry_after: number;
+        };
+        /**
+         * PausedSubject
+         * @description by: the user id, or how the command line calls the operator, who spoke last.
+         */
+        PausedSubject: {
+            subject: string;
+            reason: string;
+            retry_seconds: number;
             /** Format: date-time */
-            at: string;
-            projector: components["schemas"]["ProjectorBody"];
-            items: components["schemas"]["ReadModel"][];
+            since: string;
+            by: string;
+        };
+        /**
+         * Problem
+         * @description A problem document. type and code are stable; detail is for people.
+         *
+         *     retryable: the same request may succeed later. Members beyond these belong to the code.
+         */
+        Problem: {
+            type: string;
+            title: string;
+            status: number;
+            detail: string;
+            code: string;
+            request_id: string;
+            instance: string;
+            retryable: boolean;
+            /** @default null */
+            errors?: components["schemas"]["FieldError"][] | null;
         };
         /**
          * ProjectorBody
@@ -1925,6 +1805,85 @@ export interface components {
             processes: number;
             backlog: number;
             dead_letters: number;
+        };
+        /**
+         * PublicKey
+         * @description An Ed25519 public key (RFC 8037, section 2). kid: its RFC 7638 thumbprint.
+         */
+        PublicKey: {
+            kty: string;
+            crv: string;
+            x: string;
+            kid: string;
+            use: string;
+            alg: string;
+        };
+        /**
+         * Purchase
+         * @description status: open (may be paid), pending (the money is on its way), paid or lapsed.
+         *
+         *     amount: minor units of currency, as agreed; taken_back: of it, refunded or held back by the
+         *     payer's bank; revoked: credits that went with it; contested: a bank holds money back now, or
+         *     kept it; why: of one that lapsed, expired or payment_failed; in_question: Stripe told of a
+         *     payment that is not what was agreed, and nothing was granted for that.
+         */
+        Purchase: {
+            purchase_id: string;
+            /** @enum {string} */
+            status: "open" | "pending" | "paid" | "lapsed";
+            pack: string;
+            credits: number;
+            amount: number;
+            currency: string;
+            taken_back: number;
+            revoked: number;
+            contested: boolean;
+            why: string;
+            in_question: boolean;
+            /** Format: date-time */
+            opened_at: string;
+            paid_at: string | null;
+            /** Format: date-time */
+            updated_at: string;
+            stream: string;
+            version: number;
+        };
+        /**
+         * PurchasePage
+         * @description Newest first. cursor: for the next page; null at the end.
+         */
+        PurchasePage: {
+            items: components["schemas"]["Purchase"][];
+            cursor: string | null;
+        };
+        /**
+         * Quality
+         * @description What was measured of the whole; of each stem, see there.
+         *
+         *     residual_db: the song minus the sum of its stems, in decibels relative to the song: the lower,
+         *     the less was lost or added. Null for a silent song and where it was not measured.
+         */
+        Quality: {
+            residual_db: number | null;
+        };
+        /**
+         * QuoteAnswer
+         * @description price, available: credits; seconds: of audio; enough: whether the job would be accepted.
+         *
+         *     reused_from: the job whose stems would be given again, at no cost.
+         */
+        QuoteAnswer: {
+            asset_id: string;
+            model: string;
+            stems: string[];
+            format: string;
+            prompt: string | null;
+            seconds: number;
+            price: number;
+            price_list: string;
+            available: number;
+            enough: boolean;
+            reused_from: string | null;
         };
         /**
          * ReadModel
@@ -1948,13 +1907,14 @@ export interface components {
             rebuild: components["schemas"]["RebuildBody"] | null;
         };
         /**
-         * GenerationNow
-         * @description code: the version of the projection's code that built it.
+         * ReadModels
+         * @description Read models and what feeds them.
          */
-        GenerationNow: {
-            number: number;
-            state: string;
-            code: number;
+        ReadModels: {
+            /** Format: date-time */
+            at: string;
+            projector: components["schemas"]["ProjectorBody"];
+            items: components["schemas"]["ReadModel"][];
         };
         /**
          * RebuildBody
@@ -1969,88 +1929,21 @@ export interface components {
             silent_seconds: number;
         };
         /**
-         * Rollback
-         * @description live: the generation that is live as you know it.
-         *
-         *     With it, a request that is sent again is refused instead of rolling back once more.
+         * Received
+         * @description Stripe need not send it again.
          */
-        Rollback: {
-            /** @description Why; it is kept. */
-            reason: string;
-            /** @default null */
-            live?: number | null;
+        Received: {
+            /** @default true */
+            received?: boolean;
         };
         /**
-         * DeadLetters
-         * @description queues: about how many messages rest in each queue's dead-letter queue.
+         * ReceivedPart
+         * @description A part that S3 has.
          */
-        DeadLetters: {
-            items: components["schemas"]["DeadLetter"][];
-            queues: {
-                [key: string]: number;
-            };
-        };
-        /**
-         * DeadLetter
-         * @description A stream that waits, in order, behind a commit that the read model's code rejects.
-         *
-         *     version: of the rejected commit's first event; newest: the newest version that rang; tries:
-         *     how often the commit was rejected.
-         */
-        DeadLetter: {
-            projection: string;
-            generation: number;
-            stream: string;
-            version: number;
-            newest: number;
-            error: string;
-            tries: number;
-            /** Format: date-time */
-            parked_at: string;
-            /** Format: date-time */
-            changed_at: string;
-        };
-        /**
-         * DeadLetterFile
-         * @description What there is to know. events: those of the commit that was rejected first.
-         *
-         *     waiting: versions that are not in the rows, the rejected ones included; tip: the stream's.
-         */
-        DeadLetterFile: {
-            projection: string;
-            stream: string;
-            rejections: components["schemas"]["Rejection"][];
-            events: components["schemas"]["Told"][];
-            waiting: number;
-            tip: number;
-        };
-        /**
-         * Rejection
-         * @description One generation that cannot follow the stream, and where its code fails.
-         */
-        Rejection: {
-            letter: components["schemas"]["DeadLetter"];
-            traceback: string;
-        };
-        /**
-         * Told
-         * @description An event as it stands in its stream. data: its fields; sealed ones stay sealed.
-         *
-         *     cmd, corr: of the command and the request behind it; hash: of its commit, in hex; origin: of
-         *     an imported or restored commit; peers: streams that the same transaction wrote to.
-         */
-        Told: {
-            version: number;
-            /** Format: date-time */
-            time: string;
-            type: string;
-            data: Record<string, never>;
-            actor: string;
-            cmd: string;
-            corr: string;
-            hash: string;
-            origin: string | null;
-            peers: string[];
+        ReceivedPart: {
+            number: number;
+            etag: string;
+            size: number;
         };
         /**
          * Redrive
@@ -2073,88 +1966,32 @@ export interface components {
             tries: number;
         };
         /**
-         * Because
-         * @description reason: why; it is kept with the fact.
+         * RefusedProblem
+         * @description price, price_list: price_changed only; what the job costs today, by which list.
          */
-        Because: {
-            /** @description Why; it is kept. */
-            reason: string;
+        RefusedProblem: {
+            type: string;
+            title: string;
+            status: number;
+            detail: string;
+            code: string;
+            request_id: string;
+            instance: string;
+            retryable: boolean;
+            /** @default null */
+            errors?: components["schemas"]["FieldError"][] | null;
+            /** @default null */
+            price?: number | null;
+            /** @default null */
+            price_list?: string | null;
         };
         /**
-         * JobFile
-         * @description What there is to know of a job. job: as its user sees it, without URLs.
-         *
-         *     events: in its stream, which `/v1/admin/streams/{job_id}` shows; generation: of the jobs read
-         *     model that the row is in; stuck: why the row cannot follow its events, then it shows what came
-         *     before; charged: credits that completing takes, or took; report: of the last day.
+         * Rejection
+         * @description One generation that cannot follow the stream, and where its code fails.
          */
-        JobFile: {
-            job: components["schemas"]["Job"];
-            user_id: string;
-            events: number;
-            charged: number;
-            generation: string;
-            stuck: string | null;
-            report: components["schemas"]["WorkerReport"] | null;
-        };
-        /**
-         * WorkerReport
-         * @description What a worker last said. done: 0..1 of the stage; it may be of an attempt that is over.
-         */
-        WorkerReport: {
-            worker: string;
-            attempt: number;
-            stage: string;
-            done: number;
-            /** Format: date-time */
-            reported_at: string;
-        };
-        /**
-         * Controls
-         * @description paused: what is shut, the longest first; changes: the newest first.
-         */
-        Controls: {
-            paused: components["schemas"]["PausedSubject"][];
-            changes: components["schemas"]["ControlChange"][];
-        };
-        /**
-         * PausedSubject
-         * @description by: the user id, or how the command line calls the operator, who spoke last.
-         */
-        PausedSubject: {
-            subject: string;
-            reason: string;
-            retry_seconds: number;
-            /** Format: date-time */
-            since: string;
-            by: string;
-        };
-        /**
-         * ControlChange
-         * @description One turn of a switch. version: in the stream `controls-all`; retry_seconds: of a pause.
-         */
-        ControlChange: {
-            version: number;
-            /** Format: date-time */
-            time: string;
-            /** @enum {string} */
-            change: "paused" | "resumed";
-            subject: string;
-            reason: string;
-            by: string;
-            retry_seconds: number | null;
-        };
-        /**
-         * PauseWish
-         * @description retry_seconds: when callers are told to come back.
-         */
-        PauseWish: {
-            /** @description Why; it is kept. */
-            reason: string;
-            /** @description `intake` (maintenance mode), `model:<name>` or `projection:<name>`. */
-            subject: string;
-            /** @default 300 */
-            retry_seconds?: number;
+        Rejection: {
+            letter: components["schemas"]["DeadLetter"];
+            traceback: string;
         };
         /**
          * ResumeWish
@@ -2167,53 +2004,63 @@ export interface components {
             subject: string;
         };
         /**
-         * DayReport
-         * @description users: those with jobs requested on that day (UTC), who had most first.
-         */
-        DayReport: {
-            /** Format: date */
-            day: string;
-            users: components["schemas"]["UserUsage"][];
-            total: components["schemas"]["Usage"];
-        };
-        /**
-         * UserUsage
-         * @description One user's jobs of that day.
-         */
-        UserUsage: {
-            jobs: number;
-            completed: number;
-            reused: number;
-            failed: number;
-            cancelled: number;
-            open: number;
-            audio_seconds: number;
-            credits: number;
-            failures: {
-                [key: string]: number;
-            };
-            user_id: string;
-        };
-        /**
-         * Adjustment
-         * @description amount: credits to give, or (negative) to take out of what can be spent; never 0.
+         * Rollback
+         * @description live: the generation that is live as you know it.
          *
-         *     source: of what is given, an adjustment or a promotion; expires_at: when what is given is
-         *     over; priority: of low priority is spent first.
+         *     With it, a request that is sent again is refused instead of rolling back once more.
          */
-        Adjustment: {
-            amount: number;
+        Rollback: {
             /** @description Why; it is kept. */
             reason: string;
-            /**
-             * @default adjustment
-             * @enum {unknown}
-             */
-            source?: "adjustment" | "promotion";
             /** @default null */
-            expires_at?: string | null;
-            /** @default 100 */
-            priority?: number;
+            live?: number | null;
+        };
+        /**
+         * Session
+         * @description An access token. expires_in: seconds; admin: whether ``/v1/admin`` takes it.
+         */
+        Session: {
+            access_token: string;
+            token_type: string;
+            expires_in: number;
+            user_id: string;
+            admin: boolean;
+        };
+        /**
+         * Statement
+         * @description Newest first. cursor: for the next page; null at the end.
+         */
+        Statement: {
+            items: components["schemas"]["Line"][];
+            cursor: string | null;
+        };
+        /**
+         * Stem
+         * @description A finished stem; ``no_<stem>`` is the song without that one.
+         *
+         *     url: signed, takes Range requests; null in lists, like all URLs and the filename. preview_url: a
+         *     small MP3 (96 kb/s). waveform_url: the outline for players, as the JSON that BBC audiowaveform
+         *     writes: version 2, 8 bits, one channel, pairs of minimum and maximum from -128 to 127. Both are
+         *     null where the stem has none. expires_at: of all its URLs. peak: the largest absolute sample
+         *     before encoding and the common gain, 1 is full scale. seconds: as long as the song. samples: per
+         *     channel, as decoding the file gives them; over_full_scale: samples that lay over full scale
+         *     before the common gain; silence: the share of the song (0..1) in which it is below -60 dBFS;
+         *     these three are null for jobs from before they were measured.
+         */
+        Stem: {
+            name: string;
+            filename: string | null;
+            bytes: number;
+            media_type: string;
+            peak: number;
+            seconds: number;
+            samples: number | null;
+            over_full_scale: number | null;
+            silence: number | null;
+            url: string | null;
+            preview_url: string | null;
+            waveform_url: string | null;
+            expires_at: string | null;
         };
         /**
          * StreamHistory
@@ -2238,12 +2085,165 @@ export interface components {
             note: string | null;
         };
         /**
-         * Break
-         * @description Where a hash chain does not hold. after: the last version that does.
+         * Told
+         * @description An event as it stands in its stream. data: its fields; sealed ones stay sealed.
+         *
+         *     cmd, corr: of the command and the request behind it; hash: of its commit, in hex; origin: of
+         *     an imported or restored commit; peers: streams that the same transaction wrote to.
          */
-        Break: {
-            after: number;
+        Told: {
+            version: number;
+            /** Format: date-time */
+            time: string;
+            type: string;
+            data: Record<string, never>;
+            actor: string;
+            cmd: string;
+            corr: string;
+            hash: string;
+            origin: string | null;
+            peers: string[];
+        };
+        /**
+         * TooLargeProblem
+         * @description upload_too_large, whose limit is bytes of a file; or body_too_large, without it.
+         */
+        TooLargeProblem: {
+            type: string;
+            title: string;
+            status: number;
             detail: string;
+            code: string;
+            request_id: string;
+            instance: string;
+            retryable: boolean;
+            /** @default null */
+            errors?: components["schemas"]["FieldError"][] | null;
+            /** @default null */
+            limit?: number | null;
+        };
+        /**
+         * UnavailableProblem
+         * @description action, resource: access_denied_by_aws only; what the operator has to allow, and where.
+         *
+         *     subject, retry_after: paused only; what the operators closed, and for how many seconds.
+         */
+        UnavailableProblem: {
+            type: string;
+            title: string;
+            status: number;
+            detail: string;
+            code: string;
+            request_id: string;
+            instance: string;
+            retryable: boolean;
+            /** @default null */
+            errors?: components["schemas"]["FieldError"][] | null;
+            /** @default null */
+            action?: string | null;
+            /** @default null */
+            resource?: string | null;
+            /** @default null */
+            subject?: string | null;
+            /** @default null */
+            retry_after?: number | null;
+        };
+        /**
+         * Upload
+         * @description An upload session. status: uploading, uploaded, ready, rejected or aborted.
+         *
+         *     missing: at most 500; GET the upload with ``after=next_after`` for the following ones.
+         *     expires_at: when the URLs die; GET again for fresh ones.
+         */
+        Upload: {
+            asset_id: string;
+            /** @enum {string} */
+            status: "uploading" | "uploaded" | "ready" | "rejected" | "aborted";
+            filename: string;
+            content_type: string;
+            size: number;
+            part_size: number;
+            part_count: number;
+            received: components["schemas"]["ReceivedPart"][];
+            missing: components["schemas"]["MissingPart"][];
+            next_after: number | null;
+            /** Format: date-time */
+            expires_at: string;
+            failure: components["schemas"]["Failure"] | null;
+            stream: string;
+            version: number;
+        };
+        /**
+         * Usage
+         * @description jobs: that were requested, by how they stand now; failures: failed ones by code.
+         *
+         *     reused: completed jobs whose stems were given again at no cost. audio_seconds: of the other
+         *     completed ones; credits: of completed jobs; what was given back does not count.
+         */
+        Usage: {
+            jobs: number;
+            completed: number;
+            reused: number;
+            failed: number;
+            cancelled: number;
+            open: number;
+            audio_seconds: number;
+            credits: number;
+            failures: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * UsageReport
+         * @description days: those with jobs, newest first; total: of all of them.
+         */
+        UsageReport: {
+            /** Format: date */
+            from: string;
+            /** Format: date */
+            to: string;
+            days: components["schemas"]["DayUsage"][];
+            total: components["schemas"]["Usage"];
+        };
+        /**
+         * UserUsage
+         * @description One user's jobs of that day.
+         */
+        UserUsage: {
+            jobs: number;
+            completed: number;
+            reused: number;
+            failed: number;
+            cancelled: number;
+            open: number;
+            audio_seconds: number;
+            credits: number;
+            failures: {
+                [key: string]: number;
+            };
+            user_id: string;
+        };
+        /**
+         * WorkerReport
+         * @description What a worker last said. done: 0..1 of the stage; it may be of an attempt that is over.
+         */
+        WorkerReport: {
+            worker: string;
+            attempt: number;
+            stage: string;
+            done: number;
+            /** Format: date-time */
+            reported_at: string;
+        };
+        /**
+         * Zip
+         * @description All stems in one file. url: signed, takes Range requests; null in lists.
+         */
+        Zip: {
+            filename: string | null;
+            bytes: number;
+            url: string | null;
+            expires_at: string | null;
         };
     };
     responses: never;
