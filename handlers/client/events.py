@@ -13,13 +13,15 @@ import msgspec
 from msgspec import Struct
 
 from handlers.client.exchange import Exchange, Request, backoff
-from handlers.client.problems import Problem, SignInNeeded, TooMany, Unreachable, as_problem
+from handlers.client.problems import Problem, SignInNeeded, Unreachable, as_problem
 
 T = TypeVar("T")
 
 MEDIA_TYPE = "text/event-stream"
 END = "end"
 """The event after which nothing more comes."""
+SIGN_IN_AGAIN = "sign_in_again"
+"""The token's time is over; with another one it goes on."""
 SILENCE_SECONDS = 45.0
 """Without a sign of life for so long, a connection is taken for dead; the server pings oftener."""
 _TRIES = 8
@@ -103,7 +105,8 @@ class Tokens(Protocol):
 def listen(
     exchange: Exchange, asked: Request, tokens: Tokens, last_event_id: str | None
 ) -> Iterator[Event]:
-    """Events until the server says ``end``; a connection that breaks is taken up where it was.
+    """Events until the server says ``end``, or that all was told before; a connection that breaks
+    is taken up where it was.
 
     Raises Problem for what will not get better, and Unreachable after some tries in vain.
     """
@@ -118,23 +121,33 @@ def listen(
                 yield event
                 if event.name == END:
                     return
-            pause: float | None = None
+            told = parser.retry
+        except _Over:
+            return
         except SignInNeeded:
             if fresh:
                 raise
             fresh = True
             continue
-        except TooMany as problem:
-            pause = problem.retry_after
         except (Problem, httpx.TransportError) as error:
-            if isinstance(error, Problem) and not error.may_repeat:
-                raise
-            pause = error.retry_after if isinstance(error, Problem) else None
+            told = _wait(error) or parser.retry
         tries += 1
         if tries > _TRIES:
             raise Unreachable(f"The events of {exchange.url}{asked.path} do not come.")
-        told = pause if pause is not None else parser.retry
         exchange.pause(backoff(tries) if told is None else told)
+
+
+def _wait(error: Exception) -> float | None:
+    """Seconds, where the server says so. Raises a Problem that will not get better."""
+    if isinstance(error, Problem):
+        if not error.may_repeat:
+            raise error
+        return error.retry_after
+    return None
+
+
+class _Over(Exception):
+    """The caller has everything, and nothing more comes."""
 
 
 def _connection(exchange: Exchange, asked: Request, token: str, parser: Parser) -> Iterator[Event]:
@@ -149,7 +162,12 @@ def _connection(exchange: Exchange, asked: Request, token: str, parser: Parser) 
         if not answer.is_success:
             answer.read()
             raise as_problem(answer)
+        if answer.status_code == 204:
+            raise _Over
         for chunk in answer.iter_bytes():
-            yield from parser.feed(chunk)
+            for event in parser.feed(chunk):
+                if event.name == SIGN_IN_AGAIN:
+                    raise SignInNeeded("sign_in_again", "The token's time is over.", 401)
+                yield event
     finally:
         answer.close()

@@ -240,7 +240,7 @@ def _call_of(told: dict[str, Any], headers: set[str]) -> tuple[str, str]:
     good = {int(s): r for s, r in told["responses"].items() if s.isdigit() and int(s) < 300}
     if not good:
         return "str", "return self._location(asked)"
-    content = next(iter(good.values())).get("content", {})
+    content = good[min(good)].get("content", {})
     if EVENTS in content:
         last = "last_event_id" if "Last-Event-ID" in headers else "None"
         return "Iterator[Event]", f"return self._listen(asked, {last})"

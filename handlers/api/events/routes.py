@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, QueryParameter, SkipValidation
 
-from domain.errors import Invalid
+from domain.errors import Invalid, TooManyStreams
 from handlers.api.events import frames, looking
 from handlers.api.events.bodies import JobChange, JobEnd, JobProgress, Ready, SignInAgain
 from handlers.api.events.hub import Hub
@@ -45,7 +45,7 @@ _OVER = {
 @get(
     "/jobs/{job_id:str}/events",
     media_type=frames.MEDIA_TYPE,
-    responses=_OVER | problems(401, 403, 404, 422, 429),
+    responses=_OVER | problems(401, 403, 404, 422, TooManyStreams),
     opt={
         EVENTS: {"job": Job, "progress": JobProgress, "end": JobEnd, "sign_in_again": SignInAgain}
     },
@@ -79,7 +79,7 @@ async def follow_job(
 @get(
     "/events",
     media_type=frames.MEDIA_TYPE,
-    responses=problems(401, 403, 422, 429),
+    responses=problems(401, 403, 422, TooManyStreams),
     opt={
         EVENTS: {
             "job": JobChange,

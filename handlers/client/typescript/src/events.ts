@@ -23,6 +23,8 @@ export interface EventOptions {
 
 /** The event after which nothing more comes. */
 export const END = "end";
+/** The token's time is over; with another one it goes on. */
+const SIGN_IN_AGAIN = "sign_in_again";
 const SILENCE_MS = 45_000;
 
 /**
@@ -43,12 +45,18 @@ export async function* events(
     let told: number | undefined;
     try {
       const response = await connected(url, token, place.id, options);
+      if (response.status === 204) return; // all was told before
       if (!response.ok || response.body === null) throw await problemOf(response);
       for await (const event of read(response.body, place, options)) {
-        refused = false;
+        refused = event.name === SIGN_IN_AGAIN;
         attempt = 0;
+        if (refused) break;
         yield event;
         if (event.name === END) return;
+      }
+      if (refused) {
+        token = await options.token(token);
+        continue;
       }
     } catch (error) {
       if (options.signal?.aborted) return;

@@ -418,6 +418,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/jobs/{job_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow a job
+         * @description `job` events are the job itself, as GET gives it, with its version as id: at first as it
+         *     stands, unless `Last-Event-ID` says that you have that; then whenever its version changed.
+         *     Versions between two looks are skipped. `progress`, without an id, is what changes meanwhile.
+         *     After `end` the stream closes; ask with the last id again, and the answer is 204.
+         */
+        get: operations["followJob"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow all jobs
+         * @description At first the open jobs, or with `Last-Event-ID` those that changed since; then `ready`; from
+         *     then on every job that is new or changes. Ids are opaque. A job may be told again: its
+         *     version orders what is said of it. The newest 2,000 jobs are followed.
+         */
+        get: operations["followJobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/credits": {
         parameters: {
             query?: never;
@@ -539,6 +584,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/uploads/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin several uploads
+         * @description Opens up to 20 sessions. What is refused keeps none of the others.
+         */
+        post: operations["startUploads"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Request several separations
+         * @description Queues up to 50 jobs, in order: when the credits run out, the later ones are answered with
+         *     402 in their places and the earlier ones are queued.
+         */
+        post: operations["createJobs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/api-keys": {
         parameters: {
             query?: never;
@@ -578,6 +664,54 @@ export interface paths {
          * @description Ends it within seconds. Again is harmless.
          */
         delete: operations["revokeApiKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who am I
+         * @description Whom this token or API key speaks for, and what it may do.
+         */
+        get: operations["getMe"];
+        put?: never;
+        post?: never;
+        /**
+         * Forget me
+         * @description Open jobs are cancelled; credits that are left are forfeited; media, lists, keys, deliveries
+         *     and stored answers go, and with the key of your personal data whatever can be read of it in
+         *     histories and backups. Confirm it by your address in the body, or by having signed in during the
+         *     last five minutes. Afterwards every request is answered 410.
+         */
+        delete: operations["eraseMe"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export everything about me
+         * @description Person, API keys and webhook endpoints without their secrets, deliveries, uploads, jobs,
+         *     purchases, the credit statement and all events, with names opened and signed URLs of the files.
+         */
+        get: operations["exportMe"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -927,6 +1061,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/admin/users/{user_id}/erase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Forget a person
+         * @description The same as when a person asks for it by `DELETE /v1/me`. Again is harmless.
+         */
+        post: operations["eraseUser"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/admin/streams/{stream}": {
         parameters: {
             query?: never;
@@ -1061,12 +1215,37 @@ export interface components {
             seconds: number;
         };
         /**
+         * BatchedJob
+         * @description status: as the job alone would have been answered with. One of the others is null.
+         */
+        BatchedJob: {
+            status: number;
+            job: components["schemas"]["Job"] | null;
+            problem: components["schemas"]["Problem"] | null;
+        };
+        /**
+         * BatchedUpload
+         * @description status: as the upload alone would have been answered with. One of the others is null.
+         */
+        BatchedUpload: {
+            status: number;
+            upload: components["schemas"]["Upload"] | null;
+            problem: components["schemas"]["Problem"] | null;
+        };
+        /**
          * Because
          * @description reason: why; it is kept with the fact.
          */
         Because: {
             /** @description Why; it is kept. */
             reason: string;
+        };
+        /**
+         * BegunUploads
+         * @description In the order in which they were asked for. Each has at most 50 URLs at first.
+         */
+        BegunUploads: {
+            items: components["schemas"]["BatchedUpload"][];
         };
         /**
          * Break
@@ -1116,6 +1295,13 @@ export interface components {
         Completion: {
             /** @default null */
             parts?: components["schemas"]["NamedPart"][] | null;
+        };
+        /**
+         * Confirmation
+         * @description email: the person's own address, so that nobody is forgotten by accident.
+         */
+        Confirmation: {
+            email: string;
         };
         /**
          * ControlChange
@@ -1221,6 +1407,15 @@ export interface components {
             queues: {
                 [key: string]: number;
             };
+        };
+        /**
+         * ErasureBegun
+         * @description It goes on by itself and takes minutes; until then nobody can sign up with that account.
+         */
+        ErasureBegun: {
+            user_id: string;
+            stream: string;
+            version: number;
         };
         /**
          * Failure
@@ -1381,6 +1576,13 @@ export interface components {
             version: number;
         };
         /**
+         * JobBatch
+         * @description What to separate.
+         */
+        JobBatch: {
+            jobs: components["schemas"]["JobWish"][];
+        };
+        /**
          * JobBody
          * @description What to separate. model: the default one unless named, with a prompt one that takes it.
          *
@@ -1403,6 +1605,27 @@ export interface components {
             bundle?: boolean;
             /** @default true */
             reuse?: boolean;
+        };
+        /**
+         * JobChange
+         * @description A job of the user's that changed; the version orders what is said of it.
+         */
+        JobChange: {
+            job_id: string;
+            version: number;
+            /** @enum {string} */
+            status: "queued" | "running" | "completed" | "failed" | "cancelled";
+            job: components["schemas"]["Job"];
+        };
+        /**
+         * JobEnd
+         * @description Nothing more is to come of the job.
+         */
+        JobEnd: {
+            job_id: string;
+            /** @enum {string} */
+            status: "queued" | "running" | "completed" | "failed" | "cancelled";
+            version: number;
         };
         /**
          * JobFailure
@@ -1438,6 +1661,21 @@ export interface components {
         JobPage: {
             items: components["schemas"]["Job"][];
             cursor: string | null;
+        };
+        /**
+         * JobProgress
+         * @description What changes of an open job while its version does not; each as in ``Job``.
+         */
+        JobProgress: {
+            job_id: string;
+            version: number;
+            /** @enum {string} */
+            status: "queued" | "running" | "completed" | "failed" | "cancelled";
+            attempt: number;
+            stage: string | null;
+            progress: number;
+            queue_position: number | null;
+            estimated_end_at: string | null;
         };
         /**
          * JobWish
@@ -1549,6 +1787,25 @@ export interface components {
             expires_at: string | null;
             last_used_at: string | null;
             key: string | null;
+        };
+        /**
+         * Me
+         * @description The person that the token or API key speaks for.
+         *
+         *     issuer: where the person signs in. admin: on the list of administrators, with a token that was
+         *     asked for as one's. scopes: what the API key may do; null for a signed-in person, who may do
+         *     everything.
+         */
+        Me: {
+            user_id: string;
+            email: string;
+            issuer: string;
+            /** Format: date-time */
+            created_at: string;
+            admin: boolean;
+            scopes: ("read" | "write" | "billing" | "webhooks")[] | null;
+            stream: string;
+            version: number;
         };
         /**
          * MissingPart
@@ -1917,6 +2174,14 @@ export interface components {
             items: components["schemas"]["ReadModel"][];
         };
         /**
+         * Ready
+         * @description All that had changed was told; from here on changes come as they happen. open: jobs that
+         *     have not ended.
+         */
+        Ready: {
+            open: number;
+        };
+        /**
          * RebuildBody
          * @description A rebuild under way. done: 0..1 of the events; silent_seconds: since its last sign of life.
          *
@@ -1994,6 +2259,13 @@ export interface components {
             traceback: string;
         };
         /**
+         * RequestedJobs
+         * @description In the order in which they were asked for, which is that in which credits are reserved.
+         */
+        RequestedJobs: {
+            items: components["schemas"]["BatchedJob"][];
+        };
+        /**
          * ResumeWish
          * @description What to open again, and why.
          */
@@ -2025,6 +2297,14 @@ export interface components {
             expires_in: number;
             user_id: string;
             admin: boolean;
+        };
+        /**
+         * SignInAgain
+         * @description Why the stream ends: the token does not hold any more. code, detail: as in a problem.
+         */
+        SignInAgain: {
+            code: string;
+            detail: string;
         };
         /**
          * Statement
@@ -2123,6 +2403,26 @@ export interface components {
             limit?: number | null;
         };
         /**
+         * TooManyProblem
+         * @description too_many_streams. limit: how many one may have; retry_after: seconds.
+         */
+        TooManyProblem: {
+            type: string;
+            title: string;
+            status: number;
+            detail: string;
+            code: string;
+            request_id: string;
+            instance: string;
+            retryable: boolean;
+            /** @default null */
+            errors?: components["schemas"]["FieldError"][] | null;
+            /** @default null */
+            limit?: number | null;
+            /** @default null */
+            retry_after?: number | null;
+        };
+        /**
          * UnavailableProblem
          * @description action, resource: access_denied_by_aws only; what the operator has to allow, and where.
          *
@@ -2172,6 +2472,13 @@ export interface components {
             failure: components["schemas"]["Failure"] | null;
             stream: string;
             version: number;
+        };
+        /**
+         * UploadBatch
+         * @description Files to upload.
+         */
+        UploadBatch: {
+            uploads: components["schemas"]["NewUpload"][];
         };
         /**
          * Usage
@@ -5321,6 +5628,273 @@ export interface operations {
             };
         };
     };
+    followJob: {
+        parameters: {
+            query?: {
+                /** @description `Last-Event-ID`, for clients that cannot send that header. */
+                last_event_id?: number | null;
+            };
+            header?: {
+                /** @description The id of the last event that you have: what came after it is told. */
+                "Last-Event-ID"?: number | null;
+            };
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-sent events, until the job ends. */
+            200: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The job has ended and you have its last version: do not come back. */
+            204: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than one user may have at once; come back after `Retry-After`. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests" | "too_many_streams";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    followJobs: {
+        parameters: {
+            query?: {
+                /** @description `Last-Event-ID`, for clients that cannot send that header. */
+                last_event_id?: string | null;
+            };
+            header?: {
+                /** @description The id of the last event that you have: what came after it is told. */
+                "Last-Event-ID"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-sent events, for as long as you listen. */
+            200: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than one user may have at once; come back after `Retry-After`. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests" | "too_many_streams";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
     getCredits: {
         parameters: {
             query?: never;
@@ -6152,6 +6726,308 @@ export interface operations {
             };
         };
     };
+    startUploads: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Sending the same request again with the same key acts once. */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UploadBatch"];
+            };
+        };
+        responses: {
+            /** @description What became of each. */
+            200: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunUploads"];
+                };
+            };
+            /** @description The body is not JSON, or not signed as it must be. */
+            400: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
+                };
+            };
+            /** @description The body is not sent as application/json. */
+            415: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    createJobs: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Sending the same request again with the same key acts once. */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobBatch"];
+            };
+        };
+        responses: {
+            /** @description What became of each. */
+            200: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestedJobs"];
+                };
+            };
+            /** @description The body is not JSON, or not signed as it must be. */
+            400: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
+                };
+            };
+            /** @description The body is not sent as application/json. */
+            415: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
     listApiKeys: {
         parameters: {
             query?: never;
@@ -6566,6 +7442,435 @@ export interface operations {
                         status?: 422;
                         /** @enum {unknown} */
                         code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    getMe: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the answer that you have; several, by commas; or `*`. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The person that the token or API key speaks for. */
+            200: {
+                headers: {
+                    ETag: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description What you have, by its ETag, is still so. */
+            304: {
+                headers: {
+                    ETag: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Storage lost the parts; start a new upload. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    eraseMe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Confirmation"] | null;
+            };
+        };
+        responses: {
+            /** @description It has begun, and cannot be taken back. */
+            202: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasureBegun"];
+                };
+            };
+            /** @description The body is not JSON, or not signed as it must be. */
+            400: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
+            409: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description Storage lost the parts; start a new upload. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
+                };
+            };
+            /** @description The body is not sent as application/json. */
+            415: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    exportMe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description JSON Lines; the last one has the kind `end` and counts the others. */
+            200: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": unknown;
+                };
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Storage lost the parts; start a new upload. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -8782,6 +10087,190 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description The body is not JSON, or not signed as it must be. */
+            400: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
+            409: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
+                };
+            };
+            /** @description The body is not sent as application/json. */
+            415: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    eraseUser: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Sending the same request again with the same key acts once. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Because"];
+            };
+        };
+        responses: {
+            /** @description It has begun, and cannot be taken back. */
+            202: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasureBegun"];
                 };
             };
             /** @description The body is not JSON, or not signed as it must be. */

@@ -106,6 +106,19 @@ test("a token that died is fetched anew, once", async () => {
   await assert.rejects(all(events(url, { token: () => "t" })), ProblemError);
 });
 
+test("a token whose time is over in the middle is followed by another", async () => {
+  answers = [
+    stream("id: 3\ndata: a\n\nevent: sign_in_again\ndata: {}\n\n"),
+    (response) => response.writeHead(204).end(),
+  ];
+  const tokens = ["old", "new"];
+  assert.deepEqual(await all(events(url, { token: () => tokens.shift() ?? "none" })), ["message a"]);
+  assert.deepEqual(asked, [
+    { token: "Bearer old", last: undefined },
+    { token: "Bearer new", last: "3" },
+  ]);
+});
+
 test("what will not get better is an error", async () => {
   answers = [problem(404, "not_found", false)];
   await assert.rejects(all(events(url, { token: () => "t" })), { code: "not_found" });
