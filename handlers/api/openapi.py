@@ -58,8 +58,7 @@ _VARIANTS: dict[int, type[Problem]] = {
     503: UnavailableProblem,
 }
 _MEANING = {
-    400: "The body is not JSON or not signed as it must be, or a sign-in did not come back as it went "
-    "out.",
+    400: "The body is not JSON or not signed, or a sign-in did not come back as it went out.",
     401: "No access token or API key, or one that is not valid.",
     402: "The account cannot cover the price.",
     403: "Signed in, without the right to this; `missing` says what it takes.",

@@ -15,8 +15,18 @@ from tests.handlers.api.release import released
 Document = dict[str, Any]
 
 
+# What 0.5.0 takes back all the same, and why; the list is empty after `release`.
+MEANT = {
+    "POST /v1/session: is gone": "anybody could sign in as anybody; see /v1/auth",
+    "POST /v1/uploads: body/filename minLength was None, is 1": "it always was a 422",
+    "POST /v1/admin/dead-letters/{projection}/{stream}/redrive: needs a body now": (
+        "operators say why they act"
+    ),
+}
+
+
 def test_nothing_that_was_released_is_taken_back() -> None:
-    assert breaks(released(), contract()) == []
+    assert set(breaks(released(), contract())) == set(MEANT)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 from handlers.api.contract import contract
 from infra.bootstrap import Application
 from tests.handlers.api.conftest import Served, serving, settings, till
-from tests.handlers.api.people import FINISHED, Person, Worker, client
+from tests.handlers.api.people import FINISHED, Person, Worker, client, sign_in
 
 PACKAGE = Path(__file__).parents[3] / "handlers" / "client" / "typescript"
 TOOLS = PACKAGE / "node_modules" / ".bin"
@@ -61,12 +61,10 @@ def served(settings: object) -> Iterator[Served]:
 
 def test_it_is_typed_and_does_what_it_says_against_the_live_api(built: str, served: Served) -> None:
     worker = Worker(served.application)
-    with client(served.url) as http:
-        session = http.post("/v1/session", json={"email": "typescript@example.org"}).json()
-    token = session["access_token"]
+    token, user_id = sign_in(served.application, "typescript@example.org")
     environment = {"SPLITSOUND_API": served.url, "SPLITSOUND_TOKEN": token}
     with client(served.url, Authorization=f"Bearer {token}") as http:
-        person = Person(http, worker, session["user_id"])
+        person = Person(http, worker, user_id)
         job = person.job()
         worker.finish(job, person.user_id)
         # No projector runs here: this brings the row to date.

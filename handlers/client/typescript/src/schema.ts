@@ -149,7 +149,69 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/session": {
+    "/v1/auth/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who signs people in
+         * @description One button for each. Needs no token.
+         */
+        get: operations["listProviders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/{provider}/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Begin a sign-in
+         * @description Send the browser here, as a navigation. It comes back to ``return_to``, signed in, or with
+         *     ``?error=<code>``. ``admin``: ask for an administrator's token.
+         */
+        get: operations["beginSignIn"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Come back from a provider
+         * @description For the provider's answer alone. The first sign-in signs the person up. A browser that
+         *     cannot be signed in goes back to its page with ``?error=<code>``; programs get the problem.
+         */
+        get: operations["finishSignIn"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/refresh": {
         parameters: {
             query?: never;
             header?: never;
@@ -159,10 +221,53 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Sign in
-         * @description Gives an access token; the first time, signs the person up and grants credits.
+         * Get an access token
+         * @description For the session cookie, after a sign-in and whenever the access token has expired. Each
+         *     refresh token is good once, and for half a minute more for a tab that was late or an answer
+         *     that got lost; after that, whoever brings it ends the session for all (refresh_token_reused).
          */
-        post: operations["signIn"];
+        post: operations["refreshSession"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign out here
+         * @description Ends this browser's session; again is harmless. Its access token lives out its minutes.
+         */
+        post: operations["signOut"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/logout-everywhere": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign out everywhere
+         * @description Ends every session of yours, on every device. Access tokens that are out live at most 15
+         *     minutes more; API keys are another matter and stay.
+         */
+        post: operations["signOutEverywhere"];
         delete?: never;
         options?: never;
         head?: never;
@@ -661,7 +766,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke an API key
-         * @description Ends it within seconds. Again is harmless.
+         * @description Ends it within seconds. A key that is revoked already is not there any more: 404.
          */
         delete: operations["revokeApiKey"];
         options?: never;
@@ -711,6 +816,223 @@ export interface paths {
         get: operations["exportMe"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhook-endpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List webhook endpoints
+         * @description With how they do: who answers, and who has not for how long.
+         */
+        get: operations["listWebhookEndpoints"];
+        put?: never;
+        /**
+         * Add a webhook endpoint
+         * @description What happens to your jobs, uploads and purchases from now on is POSTed there, at least
+         *     once, in no order. Up to 10 of them. Addresses that are not of the public internet are refused.
+         */
+        post: operations["addWebhookEndpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhook-endpoints/{endpoint_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One webhook endpoint
+         * @description The endpoint, without its secret.
+         */
+        get: operations["getWebhookEndpoint"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a webhook endpoint
+         * @description For good, with its secrets and what waits for it. Again is harmless.
+         */
+        delete: operations["removeWebhookEndpoint"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a webhook endpoint
+         * @description Messages that wait go to the new address. One that is disabled stays so.
+         */
+        patch: operations["changeWebhookEndpoint"];
+        trace?: never;
+    };
+    "/v1/webhook-endpoints/{endpoint_id}/disable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Disable a webhook endpoint
+         * @description Nothing is sent any more, and what is due meanwhile is dropped. Again is harmless.
+         */
+        post: operations["disableWebhookEndpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhook-endpoints/{endpoint_id}/enable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Enable a webhook endpoint
+         * @description What happens from now on is sent; for what was dropped, ask for redelivery. Its failures
+         *     are forgotten. Again is harmless.
+         */
+        post: operations["enableWebhookEndpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhook-endpoints/{endpoint_id}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reveal a webhook endpoint's secret
+         * @description Only to the signed-in person, never to an API key.
+         */
+        get: operations["revealWebhookSecret"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhook-endpoints/{endpoint_id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate a webhook endpoint's secret
+         * @description Until the overlap is over messages carry two signatures, and receivers that know either
+         *     secret can verify them. A further rotation ends the overlap of the one before.
+         */
+        post: operations["rotateWebhookSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhook-endpoints/{endpoint_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a test message
+         * @description A message of type `webhook.test`, whatever types the endpoint wants, on the way that all
+         *     messages go. What became of it is in the log.
+         */
+        post: operations["testWebhookEndpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhook-endpoints/{endpoint_id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List deliveries
+         * @description Messages to this endpoint, newest first, without their bodies.
+         */
+        get: operations["listWebhookDeliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhook-endpoints/{endpoint_id}/deliveries/{message_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One delivery
+         * @description What was sent, and what came of each attempt.
+         */
+        get: operations["getWebhookDelivery"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhook-endpoints/{endpoint_id}/deliveries/{message_id}/redeliver": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a message again
+         * @description Whatever became of it: now, with the same id and body, and if need be by the whole schedule
+         *     of attempts.
+         */
+        post: operations["redeliverWebhook"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1327,15 +1649,6 @@ export interface components {
             changes: components["schemas"]["ControlChange"][];
         };
         /**
-         * Credentials
-         * @description Who signs in. admin: ask for a token that ``/v1/admin`` takes.
-         */
-        Credentials: {
-            email: string;
-            /** @default false */
-            admin?: boolean;
-        };
-        /**
          * DayReport
          * @description users: those with jobs requested on that day (UTC), who had most first.
          */
@@ -1407,6 +1720,118 @@ export interface components {
             queues: {
                 [key: string]: number;
             };
+        };
+        /**
+         * Delivery
+         * @description A message to one endpoint, kept for 30 days. message_id: the ``webhook-id`` header, the same
+         *     at every attempt.
+         *
+         *     status: pending (next_attempt_at says when), delivered, failed (all attempts were), or dropped
+         *     (the endpoint was disabled when it was due). attempts: the newest 20.
+         */
+        Delivery: {
+            message_id: string;
+            endpoint_id: string;
+            /** @enum {string} */
+            type: "asset.ready" | "asset.rejected" | "job.queued" | "job.started" | "job.completed" | "job.failed" | "job.cancelled" | "purchase.paid" | "webhook.test";
+            /** @enum {string} */
+            status: "pending" | "delivered" | "failed" | "dropped";
+            /** Format: date-time */
+            created_at: string;
+            next_attempt_at: string | null;
+            attempts: components["schemas"]["DeliveryAttempt"][];
+        };
+        /**
+         * DeliveryAttempt
+         * @description One POST. status: of the answer, null without one; error then says why, else it is empty:
+         *     timed_out, not_connected, no_http_answer, address_* or not_sent. More may come.
+         *
+         *     excerpt: the answer's beginning, at most 1 KB; without an answer, words for people.
+         */
+        DeliveryAttempt: {
+            /** Format: date-time */
+            at: string;
+            milliseconds: number;
+            status: number | null;
+            error: string;
+            excerpt: string;
+        };
+        /**
+         * DeliveryPage
+         * @description Newest first. cursor: for the next page; null at the end.
+         */
+        DeliveryPage: {
+            items: components["schemas"]["Delivery"][];
+            cursor: string | null;
+        };
+        /**
+         * DeliveryWithBody
+         * @description body: the JSON that is sent, byte for byte.
+         */
+        DeliveryWithBody: {
+            message_id: string;
+            endpoint_id: string;
+            /** @enum {string} */
+            type: "asset.ready" | "asset.rejected" | "job.queued" | "job.started" | "job.completed" | "job.failed" | "job.cancelled" | "purchase.paid" | "webhook.test";
+            /** @enum {string} */
+            status: "pending" | "delivered" | "failed" | "dropped";
+            /** Format: date-time */
+            created_at: string;
+            next_attempt_at: string | null;
+            attempts: components["schemas"]["DeliveryAttempt"][];
+            body: string;
+        };
+        /**
+         * Endpoint
+         * @description Where messages go. types: that it wants; none for all of them.
+         *
+         *     disabled: null while messages are sent; asked (by you), gone (it answered 410) or failing (for
+         *     days). old_secret_until: messages are signed with the secret before this one as well until
+         *     then. failures: attempts in a row that were not answered with 2xx, since failing_since.
+         */
+        Endpoint: {
+            endpoint_id: string;
+            url: string;
+            types: ("asset.ready" | "asset.rejected" | "job.queued" | "job.started" | "job.completed" | "job.failed" | "job.cancelled" | "purchase.paid" | "webhook.test")[];
+            disabled: ("asked" | "gone" | "failing") | null;
+            /** Format: date-time */
+            created_at: string;
+            old_secret_until: string | null;
+            failures: number;
+            failing_since: string | null;
+        };
+        /**
+         * EndpointChange
+         * @description What is left out stays.
+         */
+        EndpointChange: {
+            /** @default null */
+            url?: string | null;
+            /** @default null */
+            types?: ("asset.ready" | "asset.rejected" | "job.queued" | "job.started" | "job.completed" | "job.failed" | "job.cancelled" | "purchase.paid" | "webhook.test")[] | null;
+        };
+        /**
+         * EndpointWithSecret
+         * @description secret: what messages are signed with, as libraries of Standard Webhooks take it.
+         */
+        EndpointWithSecret: {
+            endpoint_id: string;
+            url: string;
+            types: ("asset.ready" | "asset.rejected" | "job.queued" | "job.started" | "job.completed" | "job.failed" | "job.cancelled" | "purchase.paid" | "webhook.test")[];
+            disabled: ("asked" | "gone" | "failing") | null;
+            /** Format: date-time */
+            created_at: string;
+            old_secret_until: string | null;
+            failures: number;
+            failing_since: string | null;
+            secret: string;
+        };
+        /**
+         * Endpoints
+         * @description All of them, the oldest first.
+         */
+        Endpoints: {
+            items: components["schemas"]["Endpoint"][];
         };
         /**
          * ErasureBegun
@@ -1825,6 +2250,19 @@ export interface components {
             etag: string;
         };
         /**
+         * NewEndpoint
+         * @description types: of the messages that it is to get; none for all of them, also those to come.
+         */
+        NewEndpoint: {
+            /**
+             * @description An https address of the public internet; redirects are not followed.
+             * @example https://example.com/webhooks
+             */
+            url: string;
+            /** @default [] */
+            types?: ("asset.ready" | "asset.rejected" | "job.queued" | "job.started" | "job.completed" | "job.failed" | "job.cancelled" | "purchase.paid" | "webhook.test")[];
+        };
+        /**
          * NewKey
          * @description name: what you will know it by. expires_at: when it ends by itself; null: never.
          */
@@ -2064,6 +2502,22 @@ export interface components {
             dead_letters: number;
         };
         /**
+         * ProviderBody
+         * @description name: in the path; title: what a button says; login: the path to send the browser to.
+         */
+        ProviderBody: {
+            name: string;
+            title: string;
+            login: string;
+        };
+        /**
+         * ProviderList
+         * @description items: as configured; empty where nobody can sign in.
+         */
+        ProviderList: {
+            items: components["schemas"]["ProviderBody"][];
+        };
+        /**
          * PublicKey
          * @description An Ed25519 public key (RFC 8037, section 2). kid: its RFC 7638 thumbprint.
          */
@@ -2286,6 +2740,14 @@ export interface components {
             reason: string;
             /** @default null */
             live?: number | null;
+        };
+        /**
+         * Rotation
+         * @description overlap_hours: for how long messages are signed with the old secret too; 0: not at all.
+         */
+        Rotation: {
+            /** @default 24 */
+            overlap_hours?: number;
         };
         /**
          * Session
@@ -2716,6 +3178,19 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -2942,7 +3417,7 @@ export interface operations {
                     "application/json": components["schemas"]["Received"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -2954,6 +3429,19 @@ export interface operations {
                         status?: 400;
                         /** @enum {unknown} */
                         code?: "webhook_refused";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -3021,31 +3509,27 @@ export interface operations {
             };
         };
     };
-    signIn: {
+    listProviders: {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Credentials"];
-            };
-        };
+        requestBody?: never;
         responses: {
-            /** @description An access token. */
+            /** @description OpenID providers. */
             200: {
                 headers: {
                     "X-Request-Id": string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Session"];
+                    "application/json": components["schemas"]["ProviderList"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
-            400: {
+            /** @description Something broke on our side. */
+            500: {
                 headers: {
                     "X-Request-Id": string;
                     [name: string]: unknown;
@@ -3053,9 +3537,271 @@ export interface operations {
                 content: {
                     "application/problem+json": {
                         /** @constant */
-                        status?: 400;
+                        status?: 500;
                         /** @enum {unknown} */
-                        code?: "malformed_request";
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    beginSignIn: {
+        parameters: {
+            query?: {
+                /** @description The page to come back to: a whole URL, of an allowed origin. */
+                return_to?: string | null;
+                admin?: boolean;
+                /** @description The address that the person may use. */
+                login_hint?: string | null;
+            };
+            header?: never;
+            path: {
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description On to the provider's page. */
+            303: {
+                headers: {
+                    /** @description Where to go on. */
+                    Location?: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    finishSignIn: {
+        parameters: {
+            query?: {
+                code?: string | null;
+                state?: string | null;
+                error?: string | null;
+                iss?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description On to the page that the sign-in began for, with a session cookie. */
+            303: {
+                headers: {
+                    /** @description Where to go on. */
+                    Location?: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
+            409: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    refreshSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description An access token; the cookie holds the next refresh token. */
+            200: {
+                headers: {
+                    /** @description The refresh token, or its end. */
+                    "Set-Cookie"?: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -3070,8 +3816,6 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 403;
-                        /** @enum {unknown} */
-                        code?: "not_an_admin";
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
@@ -3091,8 +3835,8 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
-            /** @description The body, or the file that it announces, is too large. */
-            413: {
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
                 headers: {
                     "X-Request-Id": string;
                     [name: string]: unknown;
@@ -3100,29 +3844,12 @@ export interface operations {
                 content: {
                     "application/problem+json": {
                         /** @constant */
-                        status?: 413;
-                        /** @enum {unknown} */
-                        code?: "body_too_large";
-                    } & components["schemas"]["TooLargeProblem"];
-                };
-            };
-            /** @description The body is not sent as application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /** @constant */
-                        status?: 415;
-                        /** @enum {unknown} */
-                        code?: "unsupported_media_type";
+                        status?: 410;
                     } & components["schemas"]["Problem"];
                 };
             };
-            /** @description The request breaks a rule; `errors` names the places. */
-            422: {
+            /** @description Something broke on our side. */
+            500: {
                 headers: {
                     "X-Request-Id": string;
                     [name: string]: unknown;
@@ -3130,9 +3857,157 @@ export interface operations {
                 content: {
                     "application/problem+json": {
                         /** @constant */
-                        status?: 422;
+                        status?: 500;
                         /** @enum {unknown} */
-                        code?: "invalid_request";
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    signOut: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed out. */
+            204: {
+                headers: {
+                    /** @description The refresh token, or its end. */
+                    "Set-Cookie"?: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    signOutEverywhere: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All sessions of the person have ended. */
+            204: {
+                headers: {
+                    /** @description The refresh token, or its end. */
+                    "Set-Cookie"?: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -3197,7 +4072,7 @@ export interface operations {
                     "application/json": components["schemas"]["Upload"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -3244,6 +4119,19 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -3260,7 +4148,7 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
-            /** @description Storage lost the parts; start a new upload. */
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
             410: {
                 headers: {
                     "X-Request-Id": string;
@@ -3453,7 +4341,7 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
-            /** @description Storage lost the parts; start a new upload. */
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
             410: {
                 headers: {
                     "X-Request-Id": string;
@@ -3598,6 +4486,19 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -3659,7 +4560,7 @@ export interface operations {
                     "application/json": components["schemas"]["Upload"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -3721,6 +4622,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -3737,7 +4651,7 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
-            /** @description Storage lost the parts; start a new upload. */
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
             410: {
                 headers: {
                     "X-Request-Id": string;
@@ -3941,6 +4855,19 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -4089,6 +5016,19 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -4221,6 +5161,19 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -4279,7 +5232,7 @@ export interface operations {
                     "application/json": components["schemas"]["Asset"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -4341,6 +5294,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -4355,6 +5321,19 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "asset_deleted" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
@@ -4519,6 +5498,19 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -4575,7 +5567,7 @@ export interface operations {
                     "application/json": components["schemas"]["QuoteAnswer"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -4637,6 +5629,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -4651,6 +5656,19 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "asset_deleted" | "asset_not_ready" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
@@ -4834,6 +5852,19 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -4910,7 +5941,7 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -4987,6 +6018,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -5001,6 +6045,19 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "asset_deleted" | "asset_not_ready" | "conflict" | "not_allowed_now" | "price_changed";
                     } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
@@ -5181,6 +6238,19 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -5311,6 +6381,19 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
@@ -5448,6 +6531,19 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -5580,6 +6676,19 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -5710,6 +6819,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -5829,6 +6951,19 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "insufficient_scope";
                     } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
@@ -5975,6 +7110,19 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -6091,6 +7239,19 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
@@ -6210,6 +7371,19 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -6286,7 +7460,7 @@ export interface operations {
                     "application/json": components["schemas"]["CheckoutBody"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -6333,6 +7507,19 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -6347,6 +7534,19 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
@@ -6530,6 +7730,19 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -6678,6 +7891,19 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -6752,7 +7978,7 @@ export interface operations {
                     "application/json": components["schemas"]["BegunUploads"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -6797,6 +8023,32 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "insufficient_scope";
                     } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
@@ -6903,7 +8155,7 @@ export interface operations {
                     "application/json": components["schemas"]["RequestedJobs"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -6948,6 +8200,32 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "insufficient_scope";
                     } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
@@ -7092,7 +8370,7 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
-            /** @description Storage lost the parts; start a new upload. */
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
             410: {
                 headers: {
                     "X-Request-Id": string;
@@ -7181,7 +8459,7 @@ export interface operations {
                     "application/json": components["schemas"]["MadeKey"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -7228,6 +8506,19 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -7244,7 +8535,7 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
-            /** @description Storage lost the parts; start a new upload. */
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
             410: {
                 headers: {
                     "X-Request-Id": string;
@@ -7417,7 +8708,7 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
-            /** @description Storage lost the parts; start a new upload. */
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
             410: {
                 headers: {
                     "X-Request-Id": string;
@@ -7557,7 +8848,7 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
-            /** @description Storage lost the parts; start a new upload. */
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
             410: {
                 headers: {
                     "X-Request-Id": string;
@@ -7626,7 +8917,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErasureBegun"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -7688,6 +8979,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -7704,7 +9008,7 @@ export interface operations {
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
-            /** @description Storage lost the parts; start a new upload. */
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
             410: {
                 headers: {
                     "X-Request-Id": string;
@@ -7861,7 +9165,7 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
-            /** @description Storage lost the parts; start a new upload. */
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
             410: {
                 headers: {
                     "X-Request-Id": string;
@@ -7871,6 +9175,2044 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    listWebhookEndpoints: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the answer that you have; several, by commas; or `*`. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of your endpoints. */
+            200: {
+                headers: {
+                    ETag: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Endpoints"];
+                };
+            };
+            /** @description What you have, by its ETag, is still so. */
+            304: {
+                headers: {
+                    ETag: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    addWebhookEndpoint: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Sending the same request again with the same key acts once. */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewEndpoint"];
+            };
+        };
+        responses: {
+            /** @description The endpoint, with the secret that its messages are signed with. */
+            201: {
+                headers: {
+                    /** @description Path of what was created. */
+                    Location: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointWithSecret"];
+                };
+            };
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            400: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
+            409: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
+                };
+            };
+            /** @description The body is not sent as application/json. */
+            415: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    getWebhookEndpoint: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the answer that you have; several, by commas; or `*`. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The endpoint. */
+            200: {
+                headers: {
+                    ETag: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Endpoint"];
+                };
+            };
+            /** @description What you have, by its ETag, is still so. */
+            304: {
+                headers: {
+                    ETag: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    removeWebhookEndpoint: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed. */
+            204: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
+            409: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    changeWebhookEndpoint: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EndpointChange"];
+            };
+        };
+        responses: {
+            /** @description The endpoint as it is now. */
+            200: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Endpoint"];
+                };
+            };
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            400: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
+            409: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
+                };
+            };
+            /** @description The body is not sent as application/json. */
+            415: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    disableWebhookEndpoint: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Sending the same request again with the same key acts once. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The endpoint as it is now. */
+            200: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Endpoint"];
+                };
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
+            409: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    enableWebhookEndpoint: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Sending the same request again with the same key acts once. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The endpoint as it is now. */
+            200: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Endpoint"];
+                };
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
+            409: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    revealWebhookSecret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The endpoint, with its secret. */
+            200: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointWithSecret"];
+                };
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "person_required";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    rotateWebhookSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Sending the same request again with the same key acts once. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rotation"];
+            };
+        };
+        responses: {
+            /** @description The endpoint, with its new secret. */
+            200: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointWithSecret"];
+                };
+            };
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            400: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "malformed_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
+            409: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
+                };
+            };
+            /** @description The body is not sent as application/json. */
+            415: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    testWebhookEndpoint: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Sending the same request again with the same key acts once. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The message, which will be sent at once. */
+            202: {
+                headers: {
+                    /** @description Path of what was created. */
+                    Location?: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delivery"];
+                };
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
+            409: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    listWebhookDeliveries: {
+        parameters: {
+            query?: {
+                /** @description Items per page. */
+                limit?: number;
+                /** @description `cursor` of the previous page; opaque. */
+                cursor?: string | null;
+            };
+            header?: {
+                /** @description The `ETag` of the answer that you have; several, by commas; or `*`. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the log. */
+            200: {
+                headers: {
+                    ETag: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryPage"];
+                };
+            };
+            /** @description What you have, by its ETag, is still so. */
+            304: {
+                headers: {
+                    ETag: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    getWebhookDelivery: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the answer that you have; several, by commas; or `*`. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                endpoint_id: string;
+                message_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The message, with its body. */
+            200: {
+                headers: {
+                    ETag: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryWithBody"];
+                };
+            };
+            /** @description What you have, by its ETag, is still so. */
+            304: {
+                headers: {
+                    ETag: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side. */
+            500: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "history_broken" | "internal_error";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description A service that we need did not answer, there is no room left to store anything, or nothing is sold here; see `code` and `retryable`. */
+            503: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                    } & components["schemas"]["UnavailableProblem"];
+                };
+            };
+        };
+    };
+    redeliverWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Sending the same request again with the same key acts once. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                endpoint_id: string;
+                message_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The message, which will be sent at once. */
+            202: {
+                headers: {
+                    /** @description Path of what was created. */
+                    Location?: string;
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delivery"];
+                };
+            };
+            /** @description No access token or API key, or one that is not valid. */
+            401: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description Signed in, without the right to this; `missing` says what it takes. */
+            403: {
+                headers: {
+                    "X-Request-Id": string;
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "insufficient_scope";
+                    } & components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description Absent, or somebody else's. */
+            404: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
+            409: {
+                headers: {
+                    "X-Request-Id": string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "conflict" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -7958,6 +11300,19 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -8042,6 +11397,19 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -8103,7 +11471,7 @@ export interface operations {
                     "application/json": components["schemas"]["ReadModel"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -8165,6 +11533,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -8179,6 +11560,19 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
@@ -8313,6 +11707,19 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -8430,6 +11837,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -8492,7 +11912,7 @@ export interface operations {
                     "application/json": components["schemas"]["Redrive"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -8554,6 +11974,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -8568,6 +12001,19 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
@@ -8716,6 +12162,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -8777,7 +12236,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobFile"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -8839,6 +12298,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -8853,6 +12325,19 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
@@ -8961,7 +12446,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobFile"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -9023,6 +12508,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -9037,6 +12535,19 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
@@ -9145,7 +12656,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobFile"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -9207,6 +12718,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -9221,6 +12745,19 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
@@ -9355,6 +12892,19 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -9429,7 +12979,7 @@ export interface operations {
                     "application/json": components["schemas"]["Controls"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -9476,6 +13026,19 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -9490,6 +13053,19 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
@@ -9596,7 +13172,7 @@ export interface operations {
                     "application/json": components["schemas"]["Controls"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -9643,6 +13219,19 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -9657,6 +13246,19 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
@@ -9791,6 +13393,19 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -9912,6 +13527,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -10028,6 +13656,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -10089,7 +13730,7 @@ export interface operations {
                     "application/json": components["schemas"]["Account"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -10151,6 +13792,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -10165,6 +13819,19 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
@@ -10273,7 +13940,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErasureBegun"];
                 };
             };
-            /** @description The body is not JSON, or not signed as it must be. */
+            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -10335,6 +14002,19 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -10349,6 +14029,19 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description The body, or the file that it announces, is too large. */
@@ -10503,6 +14196,19 @@ export interface operations {
                         status?: 404;
                         /** @enum {unknown} */
                         code?: "not_found";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
+            410: {
+                headers: {
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 410;
                     } & components["schemas"]["Problem"];
                 };
             };
