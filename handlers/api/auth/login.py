@@ -9,7 +9,14 @@ from litestar.datastructures import Cookie, ResponseHeader
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from commands import SignUp
-from domain.errors import NotAnAdmin, NotFound, SignInRefused, SplitSoundError
+from domain.errors import (
+    EmailNotVerified,
+    NotAnAdmin,
+    NotFound,
+    ProviderUnavailable,
+    SignInRefused,
+    SplitSoundError,
+)
 from handlers.api.auth import arriving, cookies
 from handlers.api.openapi import problems
 from handlers.api.requests import ApiRequest
@@ -41,7 +48,7 @@ State = Annotated[str | None, QueryParameter(name="state", max_length=_MOST_ANSW
     "/{provider:str}/login",
     status_code=303,
     response_headers=[_TO],
-    responses=problems(404, 422),
+    responses=problems(404, 422, ProviderUnavailable),
     summary="Begin a sign-in",
     operation_id="beginSignIn",
     response_description="On to the provider's page.",
@@ -74,7 +81,9 @@ async def begin(
     "/callback",
     status_code=303,
     response_headers=[_TO],
-    responses=problems(400, 403, 404, 409, 422),
+    responses=problems(
+        404, 409, 422, EmailNotVerified, NotAnAdmin, ProviderUnavailable, SignInRefused
+    ),
     summary="Come back from a provider",
     operation_id="finishSignIn",
     response_description="On to the page that the sign-in began for, with a session cookie.",

@@ -9,7 +9,7 @@ from litestar.datastructures import ResponseHeader
 from msgspec import Struct
 
 from commands.users import person_of
-from domain.errors import AccountErased, SessionEnded
+from domain.errors import AccountErased, ForeignOrigin, SessionEnded
 from domain.user import present
 from handlers.api import log
 from handlers.api.auth import arriving, cookies
@@ -38,7 +38,7 @@ class Session(Struct, frozen=True):
     "/refresh",
     status_code=200,
     response_headers=[_COOKIE],
-    responses=problems(401, 403, 409, 410),
+    responses=problems(401, 409, AccountErased, ForeignOrigin, Reused, SessionEnded),
     summary="Get an access token",
     operation_id="refreshSession",
     response_description="An access token; the cookie holds the next refresh token.",
@@ -83,7 +83,7 @@ def _turned(service: Service, token: str) -> Turned:
     "/logout",
     status_code=204,
     response_headers=[_COOKIE],
-    responses=problems(403),
+    responses=problems(ForeignOrigin),
     summary="Sign out here",
     operation_id="signOut",
     response_description="Signed out.",

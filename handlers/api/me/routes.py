@@ -81,7 +81,7 @@ async def export_me(request: ApiRequest, service: Api) -> Stream:
     "/",
     status_code=202,
     opt={"scope": None},
-    responses=problems(401, 403, 404, 409, 410, 422),
+    responses=problems(401, 403, 404, 409, 410, 422, ConfirmationRequired),
     summary="Forget me",
     operation_id="eraseMe",
     response_description="It has begun, and cannot be taken back.",

@@ -68,7 +68,7 @@ class EndpointChange(Struct, frozen=True, forbid_unknown_fields=True):
 @post(
     "/",
     response_headers=[LOCATION],
-    responses=problems(401, 403, 409, 410, 422),
+    responses=problems(401, 403, 409, 410, 422, WebhookAddressRefused),
     summary="Add a webhook endpoint",
     operation_id="addWebhookEndpoint",
     response_description="The endpoint, with the secret that its messages are signed with.",
@@ -120,7 +120,7 @@ async def show(endpoint_id: FromPath[str], request: ApiRequest, service: Api) ->
 
 @patch(
     "/{endpoint_id:str}",
-    responses=problems(401, 403, 404, 409, 410, 422),
+    responses=problems(401, 403, 404, 409, 410, 422, WebhookAddressRefused),
     summary="Change a webhook endpoint",
     operation_id="changeWebhookEndpoint",
     response_description="The endpoint as it is now.",

@@ -3188,6 +3188,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -3417,7 +3419,7 @@ export interface operations {
                     "application/json": components["schemas"]["Received"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -3442,6 +3444,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -3457,7 +3461,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now" | "purchase_unknown";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now" | "purchase_unknown";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -3645,7 +3649,7 @@ export interface operations {
                         /** @constant */
                         status?: 503;
                         /** @enum {unknown} */
-                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                        code?: "access_denied_by_aws" | "identity_provider_unavailable" | "read_model_stuck" | "storage_full" | "unavailable";
                     } & components["schemas"]["UnavailableProblem"];
                 };
             };
@@ -3686,6 +3690,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 403;
+                        /** @enum {unknown} */
+                        code?: "email_not_verified" | "not_an_admin";
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
@@ -3716,7 +3722,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -3762,7 +3768,7 @@ export interface operations {
                         /** @constant */
                         status?: 503;
                         /** @enum {unknown} */
-                        code?: "access_denied_by_aws" | "read_model_stuck" | "storage_full" | "unavailable";
+                        code?: "access_denied_by_aws" | "identity_provider_unavailable" | "read_model_stuck" | "storage_full" | "unavailable";
                     } & components["schemas"]["UnavailableProblem"];
                 };
             };
@@ -3801,7 +3807,7 @@ export interface operations {
                         /** @constant */
                         status?: 401;
                         /** @enum {unknown} */
-                        code?: "unauthenticated";
+                        code?: "refresh_token_reused" | "session_ended" | "unauthenticated";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -3816,6 +3822,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 403;
+                        /** @enum {unknown} */
+                        code?: "origin_not_allowed";
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
@@ -3831,7 +3839,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -3845,6 +3853,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -3911,6 +3921,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 403;
+                        /** @enum {unknown} */
+                        code?: "origin_not_allowed";
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
@@ -4008,6 +4020,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -4072,7 +4086,7 @@ export interface operations {
                     "application/json": components["schemas"]["Upload"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -4129,6 +4143,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -4144,7 +4160,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -4337,7 +4353,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -4482,7 +4498,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -4496,6 +4512,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -4560,7 +4578,7 @@ export interface operations {
                     "application/json": components["schemas"]["Upload"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -4632,6 +4650,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -4647,7 +4667,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -4851,7 +4871,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -4865,6 +4885,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -5012,7 +5034,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -5026,6 +5048,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -5157,7 +5181,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -5171,6 +5195,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -5232,7 +5258,7 @@ export interface operations {
                     "application/json": components["schemas"]["Asset"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -5304,6 +5330,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -5319,7 +5347,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "asset_deleted" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "asset_deleted" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -5333,6 +5361,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -5494,7 +5524,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -5508,6 +5538,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -5567,7 +5599,7 @@ export interface operations {
                     "application/json": components["schemas"]["QuoteAnswer"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -5639,6 +5671,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -5654,7 +5688,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "asset_deleted" | "asset_not_ready" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "asset_deleted" | "asset_not_ready" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -5668,6 +5702,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -5848,7 +5884,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -5862,6 +5898,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -5941,7 +5979,7 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -6028,6 +6066,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -6043,7 +6083,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "asset_deleted" | "asset_not_ready" | "conflict" | "not_allowed_now" | "price_changed";
+                        code?: "account_being_erased" | "asset_deleted" | "asset_not_ready" | "conflict" | "not_allowed_now" | "price_changed";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -6057,6 +6097,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -6234,7 +6276,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -6248,6 +6290,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -6379,7 +6423,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -6393,6 +6437,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -6527,7 +6573,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -6541,6 +6587,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -6672,7 +6720,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -6686,6 +6734,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -6829,6 +6879,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -6963,6 +7015,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -7106,7 +7160,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -7120,6 +7174,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -7237,7 +7293,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -7251,6 +7307,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -7381,6 +7439,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -7460,7 +7520,7 @@ export interface operations {
                     "application/json": components["schemas"]["CheckoutBody"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -7517,6 +7577,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -7532,7 +7594,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -7546,6 +7608,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -7726,7 +7790,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -7740,6 +7804,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -7887,7 +7953,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -7901,6 +7967,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -7978,7 +8046,7 @@ export interface operations {
                     "application/json": components["schemas"]["BegunUploads"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -8035,6 +8103,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -8048,6 +8118,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -8155,7 +8227,7 @@ export interface operations {
                     "application/json": components["schemas"]["RequestedJobs"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -8212,6 +8284,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -8225,6 +8299,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -8380,6 +8456,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -8459,7 +8537,7 @@ export interface operations {
                     "application/json": components["schemas"]["MadeKey"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -8516,6 +8594,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -8531,7 +8611,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -8545,6 +8625,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -8704,7 +8786,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -8718,6 +8800,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -8858,6 +8942,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -8917,7 +9003,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErasureBegun"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -8960,7 +9046,7 @@ export interface operations {
                         /** @constant */
                         status?: 403;
                         /** @enum {unknown} */
-                        code?: "person_required";
+                        code?: "confirmation_required" | "person_required";
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
@@ -8989,6 +9075,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -9004,7 +9092,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -9018,6 +9106,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -9175,6 +9265,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -9285,6 +9377,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -9364,7 +9458,7 @@ export interface operations {
                     "application/json": components["schemas"]["EndpointWithSecret"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -9421,6 +9515,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -9436,7 +9532,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -9450,6 +9546,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -9494,7 +9592,7 @@ export interface operations {
                         /** @constant */
                         status?: 422;
                         /** @enum {unknown} */
-                        code?: "idempotency_key_reused" | "invalid_request";
+                        code?: "idempotency_key_reused" | "invalid_request" | "webhook_address_refused";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -9622,6 +9720,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -9751,7 +9851,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -9765,6 +9865,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -9841,7 +9943,7 @@ export interface operations {
                     "application/json": components["schemas"]["Endpoint"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -9913,6 +10015,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -9928,7 +10032,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -9942,6 +10046,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -9986,7 +10092,7 @@ export interface operations {
                         /** @constant */
                         status?: 422;
                         /** @enum {unknown} */
-                        code?: "invalid_request";
+                        code?: "invalid_request" | "webhook_address_refused";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -10106,7 +10212,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -10120,6 +10226,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -10254,7 +10362,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -10268,6 +10376,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -10397,6 +10507,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -10476,7 +10588,7 @@ export interface operations {
                     "application/json": components["schemas"]["EndpointWithSecret"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -10548,6 +10660,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -10563,7 +10677,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -10577,6 +10691,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -10743,7 +10859,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -10757,6 +10873,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -10904,6 +11022,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -11047,6 +11167,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -11184,7 +11306,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -11198,6 +11320,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -11310,6 +11434,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -11407,6 +11533,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -11471,7 +11599,7 @@ export interface operations {
                     "application/json": components["schemas"]["ReadModel"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -11543,6 +11671,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -11558,7 +11688,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -11572,6 +11702,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -11717,6 +11849,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -11847,6 +11981,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -11912,7 +12048,7 @@ export interface operations {
                     "application/json": components["schemas"]["Redrive"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -11984,6 +12120,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -11999,7 +12137,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -12013,6 +12151,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -12172,6 +12312,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -12236,7 +12378,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobFile"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -12308,6 +12450,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -12323,7 +12467,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -12337,6 +12481,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -12446,7 +12592,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobFile"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -12518,6 +12664,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -12533,7 +12681,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -12547,6 +12695,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -12656,7 +12806,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobFile"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -12728,6 +12878,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -12743,7 +12895,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -12757,6 +12909,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -12902,6 +13056,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -12979,7 +13135,7 @@ export interface operations {
                     "application/json": components["schemas"]["Controls"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -13036,6 +13192,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -13051,7 +13209,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -13065,6 +13223,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -13172,7 +13332,7 @@ export interface operations {
                     "application/json": components["schemas"]["Controls"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -13229,6 +13389,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -13244,7 +13406,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -13258,6 +13420,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -13403,6 +13567,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -13537,6 +13703,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -13666,6 +13834,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -13730,7 +13900,7 @@ export interface operations {
                     "application/json": components["schemas"]["Account"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -13802,6 +13972,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -13817,7 +13989,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -13831,6 +14003,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -13940,7 +14114,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErasureBegun"];
                 };
             };
-            /** @description The body is not JSON or not signed as it must be, or a sign-in did not come back as it went out. */
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
             400: {
                 headers: {
                     "X-Request-Id": string;
@@ -14012,6 +14186,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -14027,7 +14203,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -14041,6 +14217,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -14209,6 +14387,8 @@ export interface operations {
                     "application/problem+json": {
                         /** @constant */
                         status?: 410;
+                        /** @enum {unknown} */
+                        code?: "account_erased";
                     } & components["schemas"]["Problem"];
                 };
             };
