@@ -25,8 +25,8 @@ from litestar.response import Stream
 from litestar.routes import HTTPRoute
 
 from domain import api_keys
-from handlers.api.limits import HEADERS
 from domain.errors import SplitSoundError
+from handlers.api.limits import HEADERS
 from handlers.api.particulars import complete
 from handlers.api.problems import (
     MEDIA_TYPE,

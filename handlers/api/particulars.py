@@ -16,7 +16,7 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 
-from domain.errors import InsufficientScope, PersonRequired
+from domain.errors import InsufficientScope, KeyInUse, KeyReused, PersonRequired
 from handlers.api.problems import MEDIA_TYPE
 from handlers.api.requests import administrator
 
@@ -82,8 +82,9 @@ def _name_codes(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
             named |= set(_USUAL.get(number, ()))
         if number == 403 and operation.get("security"):
             named |= _forbidding(handler)
-        if number == 422 and _takes_key(operation):
-            named.add("idempotency_key_reused")
+        if _takes_key(operation):
+            named |= {KeyReused.code} if number == KeyReused.status else set()
+            named |= {KeyInUse.code} if number == KeyInUse.status else set()
         _enumerate(response, number, sorted(named))
 
 

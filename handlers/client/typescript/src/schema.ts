@@ -55,8 +55,8 @@ export interface paths {
         };
         /**
          * Metrics
-         * @description Lag, parked streams, queues, open and stuck jobs, failures, counted now. With the scrape
-         *     token (`SPLITSOUND_METRICS_TOKEN`) or an administrator's.
+         * @description Lag, parked streams, queues, open and stuck jobs, failures, counted now; requests that this
+         *     process answered. With the scrape token (`SPLITSOUND_METRICS_TOKEN`) or an administrator's.
          */
         get: operations["getMetrics"];
         put?: never;
@@ -2866,7 +2866,8 @@ export interface components {
         };
         /**
          * TooManyProblem
-         * @description too_many_streams. limit: how many one may have; retry_after: seconds.
+         * @description limit: how many requests, or streams at once, one may have; retry_after: seconds. policy:
+         *     of too_many_requests; which limit, as ``RateLimit-Policy`` names it.
          */
         TooManyProblem: {
             type: string;
@@ -2879,6 +2880,8 @@ export interface components {
             retryable: boolean;
             /** @default null */
             errors?: components["schemas"]["FieldError"][] | null;
+            /** @default null */
+            policy?: string | null;
             /** @default null */
             limit?: number | null;
             /** @default null */
@@ -3036,6 +3039,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3046,6 +3051,8 @@ export interface operations {
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3061,6 +3068,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -3088,6 +3097,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3098,6 +3109,8 @@ export interface operations {
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3113,6 +3126,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -3140,6 +3155,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3150,6 +3167,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -3166,6 +3185,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -3182,6 +3203,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3193,10 +3216,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3212,6 +3255,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -3243,6 +3288,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3254,6 +3301,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3262,6 +3311,8 @@ export interface operations {
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3277,6 +3328,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -3304,16 +3357,38 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Capabilities"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3329,6 +3404,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -3356,16 +3433,38 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["PackList"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3381,6 +3480,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -3413,6 +3514,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3423,6 +3526,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3438,6 +3543,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3453,6 +3560,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -3469,6 +3578,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3484,6 +3595,8 @@ export interface operations {
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3499,6 +3612,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -3526,16 +3641,38 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ProviderList"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3551,6 +3688,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -3588,6 +3727,8 @@ export interface operations {
                     /** @description Where to go on. */
                     Location?: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3596,6 +3737,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3611,6 +3754,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3622,10 +3767,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3641,6 +3806,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -3675,6 +3842,8 @@ export interface operations {
                     /** @description Where to go on. */
                     Location?: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3683,6 +3852,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -3699,6 +3870,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3714,6 +3887,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -3730,6 +3905,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3741,10 +3918,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3760,6 +3957,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -3789,6 +3988,8 @@ export interface operations {
                     /** @description The refresh token, or its end. */
                     "Set-Cookie"?: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3799,6 +4000,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -3815,6 +4018,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -3831,6 +4036,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -3847,6 +4054,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3858,10 +4067,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3877,6 +4106,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -3906,6 +4137,8 @@ export interface operations {
                     /** @description The refresh token, or its end. */
                     "Set-Cookie"?: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3914,6 +4147,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -3926,10 +4161,30 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3945,6 +4200,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -3962,7 +4219,10 @@ export interface operations {
     signOutEverywhere: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3973,7 +4233,11 @@ export interface operations {
                 headers: {
                     /** @description The refresh token, or its end. */
                     "Set-Cookie"?: string;
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3982,6 +4246,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -3998,6 +4264,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -4010,10 +4278,30 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
+            /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
+            409: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
+                };
+            };
             /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4025,10 +4313,47 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4044,6 +4369,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -4062,8 +4389,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -4079,7 +4406,11 @@ export interface operations {
                 headers: {
                     /** @description Path of what was created. */
                     Location: string;
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4090,6 +4421,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4105,6 +4438,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -4121,6 +4456,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -4137,6 +4474,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4152,6 +4491,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -4160,7 +4501,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -4168,6 +4509,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4183,6 +4526,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4198,6 +4543,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4213,6 +4560,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4224,10 +4573,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4243,6 +4612,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -4279,6 +4650,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4290,6 +4663,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4298,6 +4673,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -4314,6 +4691,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -4330,6 +4709,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4345,6 +4726,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -4361,6 +4744,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4376,6 +4761,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4387,10 +4774,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4406,6 +4813,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -4435,6 +4844,8 @@ export interface operations {
             204: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4443,6 +4854,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -4459,6 +4872,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -4475,6 +4890,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4490,6 +4907,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -4506,6 +4925,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4517,10 +4938,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4536,6 +4977,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -4554,8 +4997,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 asset_id: string;
@@ -4571,7 +5014,11 @@ export interface operations {
             /** @description The session, complete. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4582,6 +5029,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4597,6 +5046,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -4613,6 +5064,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -4629,6 +5082,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4644,6 +5099,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4659,6 +5116,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -4667,7 +5126,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -4675,6 +5134,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4690,6 +5151,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4705,6 +5168,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4720,6 +5185,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4731,10 +5198,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4750,6 +5237,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -4797,6 +5286,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4808,6 +5299,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4816,6 +5309,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -4832,6 +5327,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -4848,6 +5345,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4863,6 +5362,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -4879,6 +5380,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4894,6 +5397,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4905,10 +5410,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4924,6 +5449,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -4960,6 +5487,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4971,6 +5500,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4979,6 +5510,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -4995,6 +5528,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -5011,6 +5546,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5026,6 +5563,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -5042,6 +5581,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5057,6 +5598,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5068,10 +5611,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5087,6 +5650,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -5116,6 +5681,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5126,6 +5693,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -5142,6 +5711,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -5158,6 +5729,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5173,6 +5746,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -5189,6 +5764,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5200,10 +5777,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5219,6 +5816,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -5252,6 +5851,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5262,6 +5863,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5277,6 +5880,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -5293,6 +5898,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -5309,6 +5916,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5324,6 +5933,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5339,6 +5950,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -5355,6 +5968,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5370,6 +5985,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5385,6 +6002,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5400,6 +6019,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5411,10 +6032,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5430,6 +6071,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -5447,7 +6090,10 @@ export interface operations {
     restoreAsset: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 asset_id: string;
             };
@@ -5458,7 +6104,11 @@ export interface operations {
             /** @description The upload. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5469,6 +6119,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -5485,6 +6137,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -5501,6 +6155,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5516,6 +6172,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -5524,7 +6182,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -5532,6 +6190,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5543,10 +6203,47 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The request breaks a rule; `errors` names the places. */
+            422: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 422;
+                        /** @enum {unknown} */
+                        code?: "idempotency_key_reused" | "invalid_request";
+                    } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5562,6 +6259,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -5579,7 +6278,10 @@ export interface operations {
     getQuote: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5592,7 +6294,11 @@ export interface operations {
             /** @description The price, and whether the account covers it. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5603,6 +6309,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5618,6 +6326,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -5634,6 +6344,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -5650,6 +6362,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5665,6 +6379,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5680,6 +6396,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -5688,7 +6406,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "asset_deleted" | "asset_not_ready" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "asset_deleted" | "asset_not_ready" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -5696,6 +6414,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5711,6 +6431,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5726,6 +6448,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5741,6 +6465,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5748,14 +6474,34 @@ export interface operations {
                         /** @constant */
                         status?: 422;
                         /** @enum {unknown} */
-                        code?: "asset_rejected" | "invalid_request" | "unknown_model" | "unknown_stem" | "unsupported_format";
+                        code?: "asset_rejected" | "idempotency_key_reused" | "invalid_request" | "unknown_model" | "unknown_stem" | "unsupported_format";
                     } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5771,6 +6517,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -5810,6 +6558,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5821,6 +6571,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -5829,6 +6581,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -5845,6 +6599,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -5861,6 +6617,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5876,6 +6634,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -5892,6 +6652,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5907,6 +6669,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5918,10 +6682,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5937,6 +6721,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -5955,8 +6741,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -5972,7 +6758,11 @@ export interface operations {
                 headers: {
                     /** @description Path of what was created. */
                     Location: string;
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5983,6 +6773,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5998,6 +6790,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -6014,6 +6808,8 @@ export interface operations {
             402: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6029,6 +6825,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -6045,6 +6843,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6060,6 +6860,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6075,6 +6877,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -6083,7 +6887,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "asset_deleted" | "asset_not_ready" | "conflict" | "not_allowed_now" | "price_changed";
+                        code?: "account_being_erased" | "asset_deleted" | "asset_not_ready" | "conflict" | "idempotency_key_in_use" | "not_allowed_now" | "price_changed";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -6091,6 +6895,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6106,6 +6912,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6121,6 +6929,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6136,6 +6946,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6147,10 +6959,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6166,6 +6998,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -6202,6 +7036,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6213,6 +7049,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -6221,6 +7059,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -6237,6 +7077,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -6253,6 +7095,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6268,6 +7112,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -6284,6 +7130,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6299,6 +7147,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6310,10 +7160,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6329,6 +7199,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -6358,6 +7230,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6368,6 +7242,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -6384,6 +7260,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -6400,6 +7278,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6415,6 +7295,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -6431,6 +7313,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6446,6 +7330,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6457,10 +7343,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6476,6 +7382,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -6494,8 +7402,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 job_id: string;
@@ -6507,7 +7415,11 @@ export interface operations {
             /** @description The job as it stands now. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6518,6 +7430,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -6534,6 +7448,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -6550,6 +7466,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6565,6 +7483,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -6573,7 +7493,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -6581,6 +7501,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6596,6 +7518,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6607,10 +7531,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6626,6 +7570,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -6643,7 +7589,10 @@ export interface operations {
     restoreJob: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 job_id: string;
             };
@@ -6654,7 +7603,11 @@ export interface operations {
             /** @description The job. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6665,6 +7618,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -6681,6 +7636,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -6697,6 +7654,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6712,6 +7671,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -6720,7 +7681,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -6728,6 +7689,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6743,6 +7706,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6750,14 +7715,34 @@ export interface operations {
                         /** @constant */
                         status?: 422;
                         /** @enum {unknown} */
-                        code?: "invalid_request";
+                        code?: "idempotency_key_reused" | "invalid_request";
                     } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
                 };
             };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6773,6 +7758,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -6808,6 +7795,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6818,6 +7807,8 @@ export interface operations {
             204: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -6826,6 +7817,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -6842,6 +7835,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -6858,6 +7853,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6873,6 +7870,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6888,6 +7887,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6899,11 +7900,13 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
-            /** @description More than one user may have at once; come back after `Retry-After`. */
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
             429: {
                 headers: {
                     "X-Request-Id": string;
-                    "Retry-After"?: number;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6919,6 +7922,8 @@ export interface operations {
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6934,6 +7939,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -6967,6 +7974,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6977,6 +7986,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -6993,6 +8004,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -7009,6 +8022,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7024,6 +8039,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7035,11 +8052,13 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
-            /** @description More than one user may have at once; come back after `Retry-After`. */
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
             429: {
                 headers: {
                     "X-Request-Id": string;
-                    "Retry-After"?: number;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7055,6 +8074,8 @@ export interface operations {
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7070,6 +8091,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -7101,6 +8124,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7112,6 +8137,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -7120,6 +8147,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -7136,6 +8165,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -7152,6 +8183,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -7168,6 +8201,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7179,10 +8214,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7198,6 +8253,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -7234,6 +8291,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7245,6 +8304,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -7253,6 +8314,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -7269,6 +8332,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -7285,6 +8350,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -7301,6 +8368,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7316,6 +8385,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7327,10 +8398,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7346,6 +8437,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -7382,6 +8475,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7393,6 +8488,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -7401,6 +8498,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -7417,6 +8516,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -7433,6 +8534,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7448,6 +8551,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7459,10 +8564,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7478,6 +8603,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -7496,8 +8623,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -7513,7 +8640,11 @@ export interface operations {
                 headers: {
                     /** @description Path of what was created. */
                     Location: string;
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7524,6 +8655,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7539,6 +8672,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -7555,6 +8690,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -7571,6 +8708,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7586,6 +8725,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -7594,7 +8735,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -7602,6 +8743,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7617,6 +8760,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7632,6 +8777,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7647,6 +8794,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7658,10 +8807,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7677,6 +8846,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -7716,6 +8887,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7727,6 +8900,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -7735,6 +8910,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -7751,6 +8928,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -7767,6 +8946,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7782,6 +8963,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -7798,6 +8981,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7813,6 +8998,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7824,10 +9011,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7843,6 +9050,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -7879,6 +9088,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7890,6 +9101,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -7898,6 +9111,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -7914,6 +9129,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -7930,6 +9147,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7945,6 +9164,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -7961,6 +9182,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7976,6 +9199,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7987,10 +9212,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8006,6 +9251,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -8024,8 +9271,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -8039,7 +9286,11 @@ export interface operations {
             /** @description What became of each. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8050,6 +9301,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8065,6 +9318,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -8081,6 +9336,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -8097,6 +9354,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8108,10 +9367,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
+            409: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
+                };
+            };
             /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8127,6 +9406,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8142,6 +9423,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8157,6 +9440,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8168,10 +9453,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8187,6 +9492,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -8205,8 +9512,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -8220,7 +9527,11 @@ export interface operations {
             /** @description What became of each. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8231,6 +9542,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8246,6 +9559,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -8262,6 +9577,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -8278,6 +9595,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8289,10 +9608,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
+            409: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 409;
+                        /** @enum {unknown} */
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
+                    } & components["schemas"]["RefusedProblem"];
+                };
+            };
             /** @description The account was erased; or, of an upload, storage lost the parts: see `code`. */
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8308,6 +9647,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8323,6 +9664,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8338,6 +9681,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8349,10 +9694,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8368,6 +9733,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -8399,6 +9766,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8410,6 +9779,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -8418,6 +9789,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -8434,6 +9807,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -8450,6 +9825,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8465,6 +9842,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8476,10 +9855,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8495,6 +9894,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -8513,8 +9914,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -8530,7 +9931,11 @@ export interface operations {
                 headers: {
                     /** @description Path of what was created. */
                     Location: string;
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8541,6 +9946,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8556,6 +9963,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -8572,6 +9981,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -8588,6 +9999,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8603,6 +10016,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -8611,7 +10026,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -8619,6 +10034,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8634,6 +10051,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8649,6 +10068,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8664,6 +10085,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8675,10 +10098,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8694,6 +10137,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -8723,6 +10168,8 @@ export interface operations {
             204: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -8731,6 +10178,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -8747,6 +10196,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -8763,6 +10214,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8778,6 +10231,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -8794,6 +10249,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8809,6 +10266,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8820,10 +10279,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8839,6 +10318,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -8870,6 +10351,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8881,6 +10364,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -8889,6 +10374,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -8905,6 +10392,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -8921,6 +10410,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8936,6 +10427,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8947,10 +10440,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8966,6 +10479,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -8997,6 +10512,8 @@ export interface operations {
             202: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9007,6 +10524,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9022,6 +10541,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -9038,6 +10559,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -9054,6 +10577,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9069,6 +10594,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9084,6 +10611,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -9100,6 +10629,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9115,6 +10646,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9130,6 +10663,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9145,6 +10680,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9156,10 +10693,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9175,6 +10732,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -9202,6 +10761,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9212,6 +10773,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -9228,6 +10791,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -9244,6 +10809,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9259,6 +10826,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9270,10 +10839,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9289,6 +10878,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -9320,6 +10911,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9331,6 +10924,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -9339,6 +10934,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -9355,6 +10952,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -9371,6 +10970,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9386,6 +10987,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9397,10 +11000,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9416,6 +11039,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -9434,8 +11059,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -9451,7 +11076,11 @@ export interface operations {
                 headers: {
                     /** @description Path of what was created. */
                     Location: string;
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9462,6 +11091,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9477,6 +11108,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -9493,6 +11126,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -9509,6 +11144,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9524,6 +11161,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -9532,7 +11171,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -9540,6 +11179,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9555,6 +11196,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9570,6 +11213,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9585,6 +11230,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9596,10 +11243,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9615,6 +11282,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -9648,6 +11317,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9659,6 +11330,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -9667,6 +11340,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -9683,6 +11358,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -9699,6 +11376,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9714,6 +11393,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9729,6 +11410,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9740,10 +11423,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9759,6 +11462,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -9788,6 +11493,8 @@ export interface operations {
             204: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -9796,6 +11503,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -9812,6 +11521,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -9828,6 +11539,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9843,6 +11556,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -9859,6 +11574,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9874,6 +11591,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9885,10 +11604,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9904,6 +11643,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -9937,6 +11678,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9947,6 +11690,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9962,6 +11707,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -9978,6 +11725,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -9994,6 +11743,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10009,6 +11760,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10024,6 +11777,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -10040,6 +11795,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10055,6 +11812,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10070,6 +11829,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10085,6 +11846,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10096,10 +11859,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10115,6 +11898,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -10133,8 +11918,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 endpoint_id: string;
@@ -10146,7 +11931,11 @@ export interface operations {
             /** @description The endpoint as it is now. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10157,6 +11946,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -10173,6 +11964,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -10189,6 +11982,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10204,6 +11999,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -10212,7 +12009,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -10220,6 +12017,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10235,6 +12034,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10246,10 +12047,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10265,6 +12086,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -10283,8 +12106,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 endpoint_id: string;
@@ -10296,7 +12119,11 @@ export interface operations {
             /** @description The endpoint as it is now. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10307,6 +12134,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -10323,6 +12152,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -10339,6 +12170,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10354,6 +12187,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -10362,7 +12197,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -10370,6 +12205,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10385,6 +12222,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10396,10 +12235,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10415,6 +12274,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -10444,6 +12305,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10454,6 +12317,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -10470,6 +12335,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -10486,6 +12353,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10501,6 +12370,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10516,6 +12387,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10527,10 +12400,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10546,6 +12439,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -10564,8 +12459,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 endpoint_id: string;
@@ -10581,7 +12476,11 @@ export interface operations {
             /** @description The endpoint, with its new secret. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10592,6 +12491,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10607,6 +12508,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -10623,6 +12526,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -10639,6 +12544,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10654,6 +12561,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10669,6 +12578,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -10677,7 +12588,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -10685,6 +12596,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10700,6 +12613,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10715,6 +12630,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10730,6 +12647,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10741,10 +12660,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10760,6 +12699,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -10778,8 +12719,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 endpoint_id: string;
@@ -10793,7 +12734,11 @@ export interface operations {
                 headers: {
                     /** @description Path of what was created. */
                     Location?: string;
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10804,6 +12749,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -10820,6 +12767,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -10836,6 +12785,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10851,6 +12802,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -10859,7 +12812,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -10867,6 +12820,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10882,6 +12837,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10893,10 +12850,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10912,6 +12889,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -10950,6 +12929,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10961,6 +12942,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -10969,6 +12952,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -10985,6 +12970,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -11001,6 +12988,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11016,6 +13005,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11031,6 +13022,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11042,10 +13035,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11061,6 +13074,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -11095,6 +13110,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11106,6 +13123,8 @@ export interface operations {
                 headers: {
                     ETag: string;
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -11114,6 +13133,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -11130,6 +13151,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -11146,6 +13169,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11161,6 +13186,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11176,6 +13203,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11187,10 +13216,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11206,6 +13255,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -11224,8 +13275,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 endpoint_id: string;
@@ -11240,7 +13291,11 @@ export interface operations {
                 headers: {
                     /** @description Path of what was created. */
                     Location?: string;
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11251,6 +13306,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -11267,6 +13324,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -11283,6 +13342,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11298,6 +13359,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -11306,7 +13369,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -11314,6 +13377,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11329,6 +13394,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11340,10 +13407,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11359,6 +13446,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -11386,6 +13475,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11396,6 +13487,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -11412,6 +13505,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -11428,6 +13523,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11439,10 +13536,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11458,6 +13575,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -11485,6 +13604,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11495,6 +13616,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -11511,6 +13634,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -11527,6 +13652,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11538,10 +13665,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11557,6 +13704,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -11575,8 +13724,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 name: string;
@@ -11592,7 +13741,11 @@ export interface operations {
             /** @description The read model, with the generation that is live now. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11603,6 +13756,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11618,6 +13773,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -11634,6 +13791,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -11650,6 +13809,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11665,6 +13826,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11680,6 +13843,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -11688,7 +13853,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -11696,6 +13861,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11711,6 +13878,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11726,6 +13895,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11741,6 +13912,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11752,10 +13925,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11771,6 +13964,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -11801,6 +13996,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11811,6 +14008,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -11827,6 +14026,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -11843,6 +14044,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11858,6 +14061,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11869,10 +14074,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11888,6 +14113,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -11918,6 +14145,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11928,6 +14157,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -11944,6 +14175,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -11960,6 +14193,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11975,6 +14210,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -11986,10 +14223,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12005,6 +14262,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -12023,8 +14282,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 projection: string;
@@ -12041,7 +14300,11 @@ export interface operations {
             /** @description Whether it follows its events now, else why it still does not. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12052,6 +14315,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12067,6 +14332,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -12083,6 +14350,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -12099,6 +14368,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12114,6 +14385,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12129,6 +14402,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -12137,7 +14412,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -12145,6 +14420,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12160,6 +14437,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12175,6 +14454,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12190,6 +14471,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12201,10 +14484,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12220,6 +14523,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -12249,6 +14554,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12259,6 +14566,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -12275,6 +14584,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -12291,6 +14602,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12306,6 +14619,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12317,10 +14632,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12336,6 +14671,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -12354,8 +14691,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 job_id: string;
@@ -12371,7 +14708,11 @@ export interface operations {
             /** @description The job, queued. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12382,6 +14723,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12397,6 +14740,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -12413,6 +14758,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -12429,6 +14776,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12444,6 +14793,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12459,6 +14810,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -12467,7 +14820,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -12475,6 +14828,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12490,6 +14845,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12505,6 +14862,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12520,6 +14879,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12531,10 +14892,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12550,6 +14931,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -12568,8 +14951,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 job_id: string;
@@ -12585,7 +14968,11 @@ export interface operations {
             /** @description The job, failed. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12596,6 +14983,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12611,6 +15000,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -12627,6 +15018,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -12643,6 +15036,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12658,6 +15053,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12673,6 +15070,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -12681,7 +15080,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -12689,6 +15088,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12704,6 +15105,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12719,6 +15122,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12734,6 +15139,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12745,10 +15152,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12764,6 +15191,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -12782,8 +15211,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 job_id: string;
@@ -12799,7 +15228,11 @@ export interface operations {
             /** @description The job, refunded. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12810,6 +15243,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12825,6 +15260,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -12841,6 +15278,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -12857,6 +15296,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12872,6 +15313,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12887,6 +15330,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -12895,7 +15340,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -12903,6 +15348,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12918,6 +15365,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12933,6 +15382,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12948,6 +15399,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12959,10 +15412,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12978,6 +15451,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -13008,6 +15483,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13018,6 +15495,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -13034,6 +15513,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -13050,6 +15531,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13065,6 +15548,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13076,10 +15561,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13095,6 +15600,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -13113,8 +15620,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -13128,7 +15635,11 @@ export interface operations {
             /** @description What is paused now. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13139,6 +15650,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13154,6 +15667,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -13170,6 +15685,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -13186,6 +15703,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13201,6 +15720,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -13209,7 +15730,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -13217,6 +15738,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13232,6 +15755,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13247,6 +15772,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13262,6 +15789,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13273,10 +15802,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13292,6 +15841,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -13310,8 +15861,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -13325,7 +15876,11 @@ export interface operations {
             /** @description What is paused now. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13336,6 +15891,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13351,6 +15908,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -13367,6 +15926,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -13383,6 +15944,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13398,6 +15961,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -13406,7 +15971,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -13414,6 +15979,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13429,6 +15996,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13444,6 +16013,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13459,6 +16030,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13470,10 +16043,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13489,6 +16082,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -13519,6 +16114,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13529,6 +16126,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -13545,6 +16144,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -13561,6 +16162,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13576,6 +16179,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13587,10 +16192,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13606,6 +16231,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -13640,6 +16267,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13650,6 +16279,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -13666,6 +16297,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -13682,6 +16315,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13697,6 +16332,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13712,6 +16349,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13723,10 +16362,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13742,6 +16401,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -13771,6 +16432,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13781,6 +16444,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -13797,6 +16462,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -13813,6 +16480,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13828,6 +16497,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13839,10 +16510,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13858,6 +16549,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -13876,8 +16569,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 user_id: string;
@@ -13893,7 +16586,11 @@ export interface operations {
             /** @description The account afterwards. */
             200: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13904,6 +16601,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13919,6 +16618,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -13935,6 +16636,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -13951,6 +16654,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13966,6 +16671,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13981,6 +16688,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -13989,7 +16698,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -13997,6 +16706,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14012,6 +16723,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14027,6 +16740,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14042,6 +16757,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14053,10 +16770,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14072,6 +16809,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -14090,8 +16829,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sending the same request again with the same key acts once. */
-                "Idempotency-Key"?: string | null;
+                /** @description Sending the same request again with the same key gives the same answer. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 user_id: string;
@@ -14107,7 +16846,11 @@ export interface operations {
             /** @description It has begun, and cannot be taken back. */
             202: {
                 headers: {
+                    /** @description There when this is the answer to an earlier request with the same key. */
+                    "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14118,6 +16861,8 @@ export interface operations {
             400: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14133,6 +16878,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -14149,6 +16896,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -14165,6 +16914,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14180,6 +16931,8 @@ export interface operations {
             408: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14195,6 +16948,8 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -14203,7 +16958,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "account_being_erased" | "conflict" | "not_allowed_now";
+                        code?: "account_being_erased" | "conflict" | "idempotency_key_in_use" | "not_allowed_now";
                     } & components["schemas"]["RefusedProblem"];
                 };
             };
@@ -14211,6 +16966,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14226,6 +16983,8 @@ export interface operations {
             413: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14241,6 +17000,8 @@ export interface operations {
             415: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14256,6 +17017,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14267,10 +17030,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14286,6 +17069,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };
@@ -14324,6 +17109,8 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14334,6 +17121,8 @@ export interface operations {
             401: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
@@ -14350,6 +17139,8 @@ export interface operations {
             403: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -14366,6 +17157,8 @@ export interface operations {
             404: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14381,6 +17174,8 @@ export interface operations {
             410: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14396,6 +17191,8 @@ export interface operations {
             422: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14407,10 +17204,30 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description More than one may send in a while, or have at once; `Retry-After` says for how long to wait. */
+            429: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 429;
+                        /** @enum {unknown} */
+                        code?: "too_many_requests";
+                    } & components["schemas"]["TooManyProblem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14426,6 +17243,8 @@ export interface operations {
             503: {
                 headers: {
                     "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     "Retry-After"?: number;
                     [name: string]: unknown;
                 };

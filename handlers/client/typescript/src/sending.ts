@@ -63,7 +63,7 @@ async function mayRetry(response: Response): Promise<boolean> {
   if (!AGAIN.has(response.status) && response.status !== 409) return false;
   const { code } = await problemOf(response.clone());
   // What operators hold shut opens in their own time; people should read why.
-  return code === "conflict" || code === "idempotency_in_progress"
+  return code === "conflict" || code === "idempotency_key_in_use"
     ? true
     : AGAIN.has(response.status) && code !== "paused";
 }
