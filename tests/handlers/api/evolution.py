@@ -69,15 +69,21 @@ def _parameters(
             continue
         if now[key].get("required") and not parameter.get("required"):
             yield f"{name} is required now"
-        schema = now[key]["schema"]
+        schema = _present(now[key]["schema"])
         if key[0] == "path" and "pattern" not in parameter["schema"]:
             # How ids look can be told later: any other text was, and is, a 404.
             schema = {word: told for word, told in schema.items() if word != "pattern"}
-        for what in comparison.of(parameter["schema"], schema):
+        for what in comparison.of(_present(parameter["schema"]), schema):
             yield f"{name}{what}"
     for key, parameter in now.items():
         if key not in was and parameter.get("required"):
             yield f"{key[0]} parameter {key[1]} is new and required"
+
+
+def _present(schema: Schema) -> Schema:
+    """Without null, which nothing outside of a body can be."""
+    ways = [each for each in _ways(schema) if each.get("type") != "null"]
+    return ways[0] if len(ways) == 1 else schema
 
 
 def _bodies(
