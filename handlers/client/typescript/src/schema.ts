@@ -3848,6 +3848,23 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The body is not JSON or not signed, or a sign-in did not come back as it went out. */
+            400: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "sign_in_refused";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Signed in, without the right to this; `missing` says what it takes. */
             403: {
                 headers: {
