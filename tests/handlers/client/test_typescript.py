@@ -13,12 +13,12 @@ import pytest
 
 from handlers.api.contract import contract
 from infra.bootstrap import Application
-from tests.handlers.api.conftest import Served, serving, settings, till
+from tests.handlers.api.conftest import Served, issuer, serving, settings, till
 from tests.handlers.api.people import FINISHED, Person, Worker, client, sign_in
 
 PACKAGE = Path(__file__).parents[3] / "handlers" / "client" / "typescript"
 TOOLS = PACKAGE / "node_modules" / ".bin"
-__all__ = ["settings", "till"]
+__all__ = ["issuer", "settings", "till"]
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed"),
