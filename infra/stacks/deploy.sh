@@ -70,7 +70,9 @@ say "read models"
 export SPLITSOUND_STAGE=$STAGE SPLITSOUND_ACCOUNT=$ACCOUNT
 stale=$(.venv/bin/splitsound projections list --json \
   | "$PYTHON" -c 'import json, sys; print(*(p["name"] for p in json.load(sys.stdin) if p["needs_rebuild"]))')
-for name in $stale; do .venv/bin/splitsound projections rebuild "$name"; done
+for name in $stale; do
+  .venv/bin/splitsound projections rebuild "$name" --reason "deployment of $TAG"
+done
 [ -n "$stale" ] || echo "all are of this version's code"
 
 say "smoke test"
