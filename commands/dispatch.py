@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from commands.ports import Clock, EventStore, Ids, Pause, Results, Sealer, Switchboard
 from domain.catalog import Catalog
-from domain.commit import Append, Meta
+from domain.commit import Append, Commit, Meta
 from domain.controls import ControlsState
 from domain.errors import Conflict
 from domain.retention import Retention
@@ -24,10 +24,14 @@ class Command(Struct, frozen=True):
 
 
 class Position(Struct, frozen=True):
-    """Where a command left a stream; a query given it answers at least that new."""
+    """Where a command left a stream; a query given it answers at least that new.
+
+    commit: what the command wrote there, so that its answer need not read it again.
+    """
 
     stream: str
     version: int
+    commit: Commit | None = None
 
 
 class AlwaysOpen:
@@ -64,9 +68,10 @@ class Context(Struct, frozen=True):
     def commit(self, meta: Meta, *appends: Append) -> tuple[Position, ...]:
         """Append those that have events, all in one transaction; where every stream now is."""
         to_write = [a for a in appends if a.events]
-        if to_write:
-            self.store.append(to_write, meta)
-        return tuple(Position(a.onto.tip.stream, a.onto.version + len(a.events)) for a in appends)
+        written = self.store.append(to_write, meta) if to_write else []
+        commits = {commit.stream: commit for commit in written}
+        places = ((a.onto.tip.stream, a.onto.version + len(a.events)) for a in appends)
+        return tuple(Position(s, version, commits.get(s)) for s, version in places)
 
 
 Handler = Callable[[Context, Any, Meta], tuple[Position, ...]]

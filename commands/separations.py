@@ -15,7 +15,7 @@ from commands.ledger import account_of, moment
 from domain import asset, attempts, controls, credits, job, pricing
 from domain.aggregate import Event
 from domain.asset import ASSET
-from domain.commit import Append, Loaded, Meta
+from domain.commit import Append, Loaded, Meta, Tip
 from domain.errors import Invalid
 from domain.job import JOB, JobState
 from domain.lanes import lane_for
@@ -44,7 +44,8 @@ class Wish(Struct, frozen=True, kw_only=True):
 class RequestSeparation(Command, frozen=True):
     """Separate an asset; what is wanted is as in ``Wish``.
 
-    quoted: the price that the user agreed to; another one by now refuses the job.
+    quoted: the price that the user agreed to; another one by now refuses the job. fresh: nobody
+    can have used the id before, so that the job is not looked for.
     """
 
     user_id: str
@@ -58,6 +59,7 @@ class RequestSeparation(Command, frozen=True):
     prompt: str | None = None
     bundle: bool = False
     reuse: bool = True
+    fresh: bool = False
 
     @property
     def wish(self) -> Wish:
@@ -149,7 +151,7 @@ def request_separation(
     Where the same stems exist, the job begins completed and costs nothing.
     Raises Paused for a new job only: who was accepted is told so again.
     """
-    wanted, wish = load_job(context, command.job_id), command.wish
+    wanted, wish = _wanted(context, command), command.wish
     if not wanted.version:
         model = context.catalog.choose(wish.model, wish.prompt)
         controls.require_open(context.switchboard.state(), model.name)
@@ -312,6 +314,12 @@ def _check_retry(context: Context, command: RequestSeparation) -> None:
         raise Invalid(
             f"retry_of names a job that is {earlier.status}; only an ended one is retried."
         )
+
+
+def _wanted(context: Context, command: RequestSeparation) -> Loaded[JobState]:
+    if not command.fresh:
+        return load_job(context, command.job_id)
+    return Loaded(JOB, JOB.fold([]), Tip(JOB.stream(command.job_id)))
 
 
 def load_job(context: Context, job_id: str) -> Loaded[JobState]:

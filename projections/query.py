@@ -13,6 +13,7 @@ from typing import Generic
 import msgspec
 from msgspec import Struct
 
+from domain.commit import Commit
 from domain.errors import Conflict, Invalid, NotFound
 from projections.catch_up import Reading, anew, catch_up
 from projections.folding import ReadModelStuck, fold, piece
@@ -93,12 +94,16 @@ def latest(projection: Projection[View], stream: str, reading: Reading) -> Versi
     return _shown(projection, head, reading)
 
 
-def folded(projection: Projection[View], stream: str, reading: Reading) -> Versioned[View] | None:
+def folded(
+    projection: Projection[View], stream: str, reading: Reading, written: Commit | None = None
+) -> Versioned[View] | None:
     """The view folded from the events themselves: for the answer to a command on a short stream.
 
     Touches no row, so that a command's answer neither waits for a projector nor races it.
+    written: what the command wrote; where that began the stream, nothing is read.
     """
-    found = fold(projection, "", stream, [piece(c) for c in reading.history.read(stream)])
+    whole = [written] if written and written.first == 1 else reading.history.read(stream)
+    found = fold(projection, "", stream, [piece(c) for c in whole])
     if found.stuck:
         raise found.stuck
     return _shown(projection, found.head, reading)

@@ -10,7 +10,7 @@ from msgspec import Meta as Rule
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from commands import CancelSeparation, DeleteJob, RequestSeparation, RestoreJob
+from commands import CancelSeparation, DeleteJob, Position, RequestSeparation, RestoreJob
 from commands.quotes import Quote, quote
 from commands.separations import Wish
 from domain.credits import MAX_AMOUNT
@@ -187,10 +187,11 @@ async def requested(
         job_id=job_id,
         retry_of=known_id("job", data.retry_of) if data.retry_of else None,
         quoted=Quoted(data.quote.price, data.quote.price_list) if data.quote else None,
+        fresh=key is None,
         **asdict(_wish(data)),
     )
-    await service.execute(command, service.meta(user_id, request.request_id, route, key))
-    return await _after_command(service, user_id, job_id)
+    left = await service.execute(command, service.meta(user_id, request.request_id, route, key))
+    return await _after_command(service, user_id, left)
 
 
 @get(
@@ -259,8 +260,8 @@ async def cancel(
     known_id("job", job_id)
     route = f"jobs/{job_id}/cancel"
     meta = service.meta(request.user, request.request_id, route, idempotency_key)
-    await service.execute(CancelSeparation(request.user, job_id), meta)
-    return await _after_command(service, request.user, job_id)
+    left = await service.execute(CancelSeparation(request.user, job_id), meta)
+    return await _after_command(service, request.user, left)
 
 
 @delete(
@@ -278,8 +279,8 @@ async def remove(job_id: FromPath[str], request: ApiRequest, service: Api) -> Jo
     """
     known_id("job", job_id)
     meta = service.meta(request.user, request.request_id, f"jobs/{job_id}", None)
-    await service.execute(DeleteJob(request.user, job_id), meta)
-    return await _after_command(service, request.user, job_id)
+    left = await service.execute(DeleteJob(request.user, job_id), meta)
+    return await _after_command(service, request.user, left)
 
 
 @post(
@@ -295,18 +296,21 @@ async def restore(job_id: FromPath[str], request: ApiRequest, service: Api) -> J
     """Takes a deletion back, until ``deleted_until``. Again is harmless."""
     known_id("job", job_id)
     meta = service.meta(request.user, request.request_id, f"jobs/{job_id}/restore", None)
-    await service.execute(RestoreJob(request.user, job_id), meta)
-    return await _after_command(service, request.user, job_id)
+    left = await service.execute(RestoreJob(request.user, job_id), meta)
+    return await _after_command(service, request.user, left)
 
 
-async def _after_command(service: Service, user_id: str, job_id: str) -> Job:
-    reading, stream = service.application.reading, f"job-{job_id}"
-    service.project(JOBS_VIEW, stream)
-    found = await service.run(folded, JOBS_VIEW, stream, reading)
+async def _after_command(service: Service, user_id: str, left: Position) -> Job:
+    service.project(JOBS_VIEW, left.stream, left.commit)
+    return await service.run(_told, service, user_id, left)
+
+
+def _told(service: Service, user_id: str, left: Position) -> Job:
+    found = folded(JOBS_VIEW, left.stream, service.application.reading, left.commit)
     if found is None or found.view.user_id != user_id:
         raise NotFound("You have no such job.")
-    service.acknowledged.note(stream, found.version)
-    return await service.run(render, service, found)
+    service.acknowledged.note(left.stream, found.version)
+    return render(service, found)
 
 
 async def _own(service: Service, user_id: str, job_id: str, min_version: int) -> Versioned[JobView]:

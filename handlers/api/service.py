@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from commands import Position, execute
 from commands.dispatch import Command
 from commands.users import person_of
-from domain.commit import Meta
+from domain.commit import Commit, Meta
 from domain.errors import SplitSoundError
 from domain.ids import derived
 from domain.user import UserState, present
@@ -36,6 +36,8 @@ from infra.objects import Objects
 from infra.operations.key_uses import KeyUses
 from infra.rates import Rates, policies
 from projections.catch_up import catch_up
+from projections.doorbell import Doorbell, ring
+from projections.heads import Heads
 from projections.projection import Projection, View
 from projections.query import Slice, Versioned, live, own, owned
 
@@ -64,6 +66,7 @@ class Service:
         self.listeners: list[Callable[[str, int, str], None]] = []
         """Called in the event loop with stream, version and actor of what was committed here."""
         self.traffic = Traffic()
+        self._heads = Heads()
         self.policies = policies(application.settings.rate_limits)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
         # Apart, so that a Stripe that hangs holds up nobody but buyers.
@@ -167,17 +170,22 @@ class Service:
         self.acknowledged.note(stream, found.version)
         return found
 
-    def project(self, projection: Projection[View], stream: str) -> None:
+    def project(
+        self, projection: Projection[View], stream: str, commit: Commit | None = None
+    ) -> None:
         """Catch a row up behind the answer's back.
 
         The sweeper finds waiting work by its row, so the row must not depend on the message
-        whose loss the sweeper is there to heal.
+        whose loss the sweeper is there to heal. commit: what was written just now, which need
+        not be read again.
         """
-        self._pool.submit(self._project, projection, stream)
+        self._pool.submit(self._project, projection, stream, [ring(commit)] if commit else [])
 
-    def _project(self, projection: Projection[View], stream: str) -> None:
+    def _project(
+        self, projection: Projection[View], stream: str, bells: Sequence[Doorbell]
+    ) -> None:
         try:
-            catch_up(projection, stream, self.application.reading)
+            catch_up(projection, stream, self.application.reading, bells, heads=self._heads)
         except SplitSoundError as error:
             log.warning("row not caught up", stream=stream, error=error.detail)
 

@@ -35,7 +35,9 @@ def post(url: str, path: str, callers: Sequence[Caller], each: int) -> None:
         list(pool.map(ask, callers))
 
 
-def get(url: str, callers: Sequence[Caller], paths: Sequence[Sequence[str]], each: int) -> list[float]:
+def get(
+    url: str, callers: Sequence[Caller], paths: Sequence[Sequence[str]], each: int
+) -> list[float]:
     """Every caller gets their paths in turn, all at once; how long each answer took, in seconds."""
 
     def ask(caller: Caller, own: Sequence[str]) -> list[float]:

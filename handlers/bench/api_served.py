@@ -50,7 +50,11 @@ def ours(place: Path) -> Iterator[tuple[Served, Application]]:
         names = msgspec.structs.asdict(provision(emulator.access, {"Stage": "bench"}))
         del names["events_stream_arn"]
         settings = Settings(
-            **names, keys=place / "keys", signup_grant=GRANT, access_token_seconds=900
+            **names,
+            keys=place / "keys",
+            signup_grant=GRANT,
+            access_token_seconds=900,
+            rate_limits="reads=1000000/60,writes=1000000/60",
         )
         environment = emulator.access.environment() | to_environment(settings)
         with adopted(environment):
