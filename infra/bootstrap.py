@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
-
 from commands import Context
 from domain.catalog import Catalog, Limits
 from domain.errors import Invalid
@@ -17,14 +14,10 @@ from domain.packs import Packs, parse
 from domain.retention import Retention
 from infra import signing
 from infra.bus import Bus
+from infra.clients import AwsClients
 from infra.clock import SystemClock, SystemIds
-from infra.digests.bucket import AuditBucket
-from infra.digests.signers import KeyFileSigner, KmsSigner, Signer
 from infra.event_store.dynamodb import DynamoDBStore
-from infra.identity import Identity, providers
-from infra.identity.pending import PendingLogins
 from infra.keys import KeyFiles, KeyStore, KeyTable, KmsSealing
-from infra.objects import S3_CONFIG, Objects
 from infra.operations import (
     CachedGenerations,
     Deliveries,
@@ -40,36 +33,32 @@ from infra.operations.answers import Answers
 from infra.operations.predictions import Predictions
 from infra.operations.sessions import DAY, Sessions
 from infra.payments import configured
-from infra.personal import PersonalFields
-from infra.publishing import Publisher
 from infra.queue import Queue
-from infra.rows import DynamoDBRows
-from infra.separators import Separators, Source, checkpoints, replicate, speech, spleeter
 from infra.settings import LANE_QUEUES, Settings
 from infra.switchboard import CachedSwitchboard
 from projections.catch_up import Reading
 from projections.results import KnownResults
 
+# Imported where they are made: a function in Lambda waits for what it needs and for no more.
 if TYPE_CHECKING:
+    from infra.digests.bucket import AuditBucket
+    from infra.digests.signers import Signer
+    from infra.identity import Identity
     from infra.identity.openid import OpenIDProvider
+    from infra.identity.pending import PendingLogins
+    from infra.objects import Objects
     from infra.payments.gateway import StripePayments
+    from infra.personal import PersonalFields
+    from infra.rows import DynamoDBRows
+    from infra.separators import Separators, Source
     from infra.webhooks import AddressGuard
 
 PRICE_LIST = "2026-11"
 DEFAULT_MODEL = "spleeter-2stems"
 
-_CONFIG = Config(
-    # The service checks what it is sent; doing so here too costs a third of a call's CPU.
-    parameter_validation=False,
-    retries={"mode": "standard", "max_attempts": 5},
-    connect_timeout=5,
-    read_timeout=30,
-    max_pool_connections=32,
-)
-
 
 @dataclass(frozen=True)
-class Application:
+class Application(AwsClients):
     """Every part, made when it is first asked for; a process makes only what it needs.
 
     process: names this process's journal on the local stack.
@@ -91,7 +80,7 @@ class Application:
     @cached_property
     def store(self) -> Any:
         """The event store; on the local stack behind the journal."""
-        store = DynamoDBStore(self.client("dynamodb"), self.settings.events_table, self.clock)
+        store = DynamoDBStore(self.dynamodb, self.settings.events_table, self.clock)
         if self.settings.journal is None:
             return store
         from infra.event_store.journal import Journal, JournaledStore  # local stack only
@@ -108,28 +97,21 @@ class Application:
     @cached_property
     def separators(self) -> Separators:
         """The models; each is loaded when it is first used. Raises Invalid, Unavailable."""
-        settings = self.settings
-        place = settings.work_directory
-        return Separators(
-            [
-                *spleeter.sources(),
-                *speech.sources(),
-                *checkpoints.sources(
-                    settings.models,
-                    place / "models" if place else None,
-                    lambda: self.client("s3", S3_CONFIG),
-                ),
-                *self._hosted(),
-            ]
-        )
+        from infra.separators import Separators, checkpoints, speech, spleeter
+
+        place = self.settings.work_directory
+        cache = place / "models" if place else None
+        stored = checkpoints.sources(self.settings.models, cache, lambda: self.s3)
+        return Separators([*spleeter.sources(), *speech.sources(), *stored, *self._hosted()])
 
     def _hosted(self) -> list[Source]:
         settings = self.settings
         if not settings.replicate_api_token:
             return []
-        publish = Publisher(
-            self.client("s3", S3_CONFIG), settings.media_bucket, settings.presign_seconds
-        )
+        from infra.publishing import Publisher
+        from infra.separators import replicate
+
+        publish = Publisher(self.s3, settings.media_bucket, settings.presign_seconds)
         return replicate.sources(
             settings.replicate_api_token,
             settings.replicate_api_base,
@@ -166,7 +148,7 @@ class Application:
     @cached_property
     def operational_table(self) -> OperationalTable:
         """What is neither a fact nor a view of facts."""
-        return OperationalTable(self.client("dynamodb"), self.settings.operations_table)
+        return OperationalTable(self.dynamodb, self.settings.operations_table)
 
     @cached_property
     def operations(self) -> DynamoDBOperations:
@@ -213,6 +195,8 @@ class Application:
     @cached_property
     def rows(self) -> DynamoDBRows:
         """The read models' rows."""
+        from infra.rows import DynamoDBRows
+
         endpoint = os.environ.get("AWS_ENDPOINT_URL")
         return DynamoDBRows(self.settings.read_models_table, self.region, endpoint)
 
@@ -233,7 +217,7 @@ class Application:
         settings = self.settings
         if settings.keys_table and settings.keys_key:
             sealing = KmsSealing(self.client("kms"), settings.keys_key)
-            return KeyTable(self.client("dynamodb"), settings.keys_table, sealing)
+            return KeyTable(self.dynamodb, settings.keys_table, sealing)
         if settings.keys is None:
             raise Invalid("Set SPLITSOUND_KEYS_TABLE and SPLITSOUND_KEYS_KEY, or SPLITSOUND_KEYS.")
         return KeyFiles(settings.keys)
@@ -243,22 +227,27 @@ class Application:
         """People's data keys, wrapped already: in the same table, but KMS is not asked for each."""
         if isinstance(self.keys, KeyFiles):
             return self.keys
-        return KeyTable(self.client("dynamodb"), self.settings.keys_table, None)
+        return KeyTable(self.dynamodb, self.settings.keys_table, None)
 
     @cached_property
     def personal(self) -> PersonalFields:
         """Personal fields."""
+        from infra.personal import PersonalFields
+
         return PersonalFields(self.keys, self.people)
 
     @cached_property
     def identity(self) -> Identity:
         """Access tokens."""
+        from infra.identity import Identity
+
         return Identity(self.keys, self.settings, self.clock)
 
     @cached_property
     def openid(self) -> dict[str, OpenIDProvider]:
         """Who signs people in, by name. Raises Invalid."""
-        from infra.identity.openid import OpenIDProvider  # only the API
+        from infra.identity import providers
+        from infra.identity.openid import OpenIDProvider
 
         known = providers.configured(self.settings)
         return {name: OpenIDProvider(each, self.clock) for name, each in known.items()}
@@ -266,6 +255,8 @@ class Application:
     @cached_property
     def pending_logins(self) -> PendingLogins:
         """Sign-ins on their way."""
+        from infra.identity.pending import PendingLogins
+
         return PendingLogins(self.keys, self.clock)
 
     @cached_property
@@ -282,24 +273,26 @@ class Application:
         """The media bucket."""
         import aioboto3
 
-        settings = self.settings
-        if settings.signer_role:
-            signer = signing.signer(
-                settings.signer_role, self.region, S3_CONFIG, settings.presign_seconds,
-                self.client("sts"),
-            )  # fmt: skip
-        else:
-            signer = self.client("s3", S3_CONFIG)
-        return Objects(aioboto3.Session(), signer, settings.media_bucket, settings.presign_seconds)
+        from infra.objects import S3_CONFIG, Objects
+
+        role, seconds = self.settings.signer_role, self.settings.presign_seconds
+        signer = self.s3
+        if role:
+            signer = signing.signer(role, self.region, S3_CONFIG, seconds, self.client("sts"))
+        return Objects(aioboto3.Session(), signer, self.settings.media_bucket, seconds)
 
     @cached_property
     def digests(self) -> AuditBucket:
         """Signed digests of all histories."""
-        return AuditBucket(self.client("s3", S3_CONFIG), self.settings.audit_bucket)
+        from infra.digests.bucket import AuditBucket
+
+        return AuditBucket(self.s3, self.settings.audit_bucket)
 
     @cached_property
     def digest_signer(self) -> Signer:
         """The key that signs them: in KMS where the settings name one, else in a file."""
+        from infra.digests.signers import KeyFileSigner, KmsSigner
+
         if self.settings.digest_key:
             return KmsSigner(self.client("kms"), self.settings.digest_key)
         return KeyFileSigner(self.keys)
@@ -333,17 +326,3 @@ class Application:
         """
         field = name if name.endswith("_dlq") else LANE_QUEUES.get(name, f"{name}_queue")
         return Queue(self.sqs, getattr(self.settings, field))
-
-    @cached_property
-    def sqs(self) -> Any:
-        """One client for all queues: it takes longer to make than most calls do."""
-        return self.client("sqs")
-
-    @property
-    def region(self) -> str:
-        """The AWS region."""
-        return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-
-    def client(self, service: str, config: Config = _CONFIG) -> Any:
-        """A low-level boto3 client of its own; thread-safe."""
-        return boto3.session.Session(region_name=self.region).client(service, config=config)

@@ -9,12 +9,32 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from typing import Any
-
-import structlog
-from structlog.typing import EventDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from infra import tracing
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict
+
+
+@contextmanager
+def _without(package: str) -> Iterator[None]:
+    """As if it were not installed, unless it is loaded already."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+# It would draw tracebacks with rich, which takes longer to load than all of ours; lines are JSON.
+with _without("rich"):
+    import structlog
 
 _STRUCK = "[struck out]"
 _SECRETS = re.compile(
@@ -49,6 +69,11 @@ def configure(component: str, level: str = "info") -> structlog.stdlib.BoundLogg
     logger: structlog.stdlib.BoundLogger = structlog.get_logger(component=component)
     _adopt_libraries(logger)
     return logger
+
+
+def logger(component: str) -> Any:
+    """A logger that names the component, for who was not given one."""
+    return structlog.get_logger(component=component)
 
 
 class _Adopted(logging.Handler):

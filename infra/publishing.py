@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.faults import unavailable
+from infra.logs import logger
 
 PREFIX = "hosted/"
 """Where published files stand; the template lets none of them grow older than a day."""
@@ -57,6 +57,4 @@ class Publisher:
         try:
             self._s3.delete_object(**place)
         except (ClientError, BotoCoreError) as error:
-            structlog.get_logger().warning(
-                "published file left", key=place["Key"], error=str(error)
-            )
+            logger("publishing").warning("published file left", key=place["Key"], error=str(error))

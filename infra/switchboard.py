@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import structlog
-
 from commands.ports import Clock, EventStore
 from domain.controls import CONTROLS, STREAM, ControlsState
 from domain.errors import SplitSoundError
+from infra.logs import logger
 
 # What was read longer ago does not count as known (see recent).
 RECENT_MS = 5000
@@ -28,7 +27,7 @@ class CachedSwitchboard:
     ) -> None:
         self._store, self._clock = store, clock
         self._patience = round(1000 * seconds)
-        self._log = log or structlog.get_logger(component="switchboard")
+        self._log = log or logger("switchboard")
         self._state: ControlsState | None = None
         self._asked = 0
         self._read_at: int | None = None

@@ -5,22 +5,22 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-import structlog
+from infra.logs import logger
 
 
 def info(event: str, **facts: Any) -> None:
     """What went as it should."""
     with suppress(Exception):
-        structlog.get_logger(component="api").info(event, **facts)
+        logger("api").info(event, **facts)
 
 
 def warning(event: str, **facts: Any) -> None:
     """What will heal by itself, or is not ready yet."""
     with suppress(Exception):
-        structlog.get_logger(component="api").warning(event, **facts)
+        logger("api").warning(event, **facts)
 
 
 def error(event: str, **facts: Any) -> None:
     """What somebody should look at."""
     with suppress(Exception):
-        structlog.get_logger(component="api").error(event, **facts)
+        logger("api").error(event, **facts)

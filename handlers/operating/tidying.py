@@ -16,7 +16,7 @@ from domain.errors import Refused
 from domain.job import ABSENT, JOB, OPEN, JobState
 from infra.bootstrap import Application
 from infra.media_bucket import Lying, MediaBucket
-from infra.objects import S3_CONFIG, job_prefix
+from infra.objects import job_prefix
 
 
 class Tidied(Struct, frozen=True):
@@ -29,7 +29,7 @@ class Tidied(Struct, frozen=True):
 
 def media_bucket(application: Application) -> MediaBucket:
     """An application's storage as a whole."""
-    return MediaBucket(application.client("s3", S3_CONFIG), application.settings.media_bucket)
+    return MediaBucket(application.s3, application.settings.media_bucket)
 
 
 def tidy(context: Context, bucket: MediaBucket, job_id: str, meta: Meta) -> Tidied | None:

@@ -1,0 +1,60 @@
+"""Low-level boto3 clients of one process, made by one session and safe to share between threads.
+
+A session reads the descriptions of endpoints and regions once, which takes ten times longer than
+making a client from them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+_CONFIG = Config(
+    # The service checks what it is sent; doing so here too costs a third of a call's CPU.
+    parameter_validation=False,
+    retries={"mode": "standard", "max_attempts": 5},
+    connect_timeout=5,
+    read_timeout=30,
+    max_pool_connections=32,
+)
+_MAKING = threading.Lock()
+
+
+class AwsClients:
+    """Each client is made when it is first asked for."""
+
+    @cached_property
+    def dynamodb(self) -> Any:
+        """For all tables but the read models', whose library makes its own."""
+        return self.client("dynamodb")
+
+    @cached_property
+    def s3(self) -> Any:
+        """For both buckets."""
+        from infra.objects import S3_CONFIG
+
+        return self.client("s3", S3_CONFIG)
+
+    @cached_property
+    def sqs(self) -> Any:
+        """For all queues."""
+        return self.client("sqs")
+
+    @property
+    def region(self) -> str:
+        """The AWS region."""
+        return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+    def client(self, service: str, config: Config = _CONFIG) -> Any:
+        """A client of its own."""
+        with _MAKING:  # which is not thread-safe
+            return self._session.client(service, config=config)
+
+    @cached_property
+    def _session(self) -> boto3.session.Session:
+        return boto3.session.Session(region_name=self.region)
