@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from commands import Context
 from domain.catalog import Catalog, Limits
 from domain.errors import Invalid
 from domain.packs import Packs, parse
@@ -16,7 +15,6 @@ from infra import signing
 from infra.bus import Bus
 from infra.clients import AwsClients
 from infra.clock import SystemClock, SystemIds
-from infra.event_store.dynamodb import DynamoDBStore
 from infra.keys import KeyFiles, KeyStore, KeyTable, KmsSealing
 from infra.operations import (
     CachedGenerations,
@@ -41,6 +39,7 @@ from projections.results import KnownResults
 
 # Imported where they are made: a function in Lambda waits for what it needs and for no more.
 if TYPE_CHECKING:
+    from commands import Context
     from infra.digests.bucket import AuditBucket
     from infra.digests.signers import Signer
     from infra.identity import Identity
@@ -80,6 +79,8 @@ class Application(AwsClients):
     @cached_property
     def store(self) -> Any:
         """The event store; on the local stack behind the journal."""
+        from infra.event_store.dynamodb import DynamoDBStore
+
         store = DynamoDBStore(self.dynamodb, self.settings.events_table, self.clock)
         if self.settings.journal is None:
             return store
@@ -124,6 +125,8 @@ class Application(AwsClients):
     @cached_property
     def context(self) -> Context:
         """What command handlers work with."""
+        from commands import Context
+
         return Context(
             self.store, self.clock, self.ids, self.personal, self.catalog,
             self.settings.signup_grant, self.switchboard, KnownResults(lambda: self.reading),

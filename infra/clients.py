@@ -1,18 +1,23 @@
 """Low-level boto3 clients of one process, made by one session and safe to share between threads.
 
-A session reads the descriptions of endpoints and regions once, which takes ten times longer than
+A session reads the descriptions of endpoints and services once, which takes ten times longer than
 making a client from them.
 """
 
 from __future__ import annotations
 
+import gzip
 import os
 import threading
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
+import msgspec
 from botocore.config import Config
+from botocore.loaders import JSONFileLoader
 
 _CONFIG = Config(
     # The service checks what it is sent; doing so here too costs a third of a call's CPU.
@@ -57,4 +62,19 @@ class AwsClients:
 
     @cached_property
     def _session(self) -> boto3.session.Session:
-        return boto3.session.Session(region_name=self.region)
+        session = botocore.session.get_session()
+        session.get_component("data_loader").file_loader = _Descriptions()
+        return boto3.session.Session(region_name=self.region, botocore_session=session)
+
+
+class _Descriptions(JSONFileLoader):
+    """Reads botocore's own files with msgspec, in a fifth of the time."""
+
+    def load_file(self, file_path: str) -> Any:
+        """The JSON document at that path without its ending; None where there is none."""
+        plain, packed = Path(f"{file_path}.json"), Path(f"{file_path}.json.gz")
+        if plain.is_file():
+            return msgspec.json.decode(plain.read_bytes())
+        return (
+            msgspec.json.decode(gzip.decompress(packed.read_bytes())) if packed.is_file() else None
+        )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from commands.ports import Clock, EventStore
 from domain.controls import CONTROLS, STREAM, ControlsState
 from domain.errors import SplitSoundError
 from infra.logs import logger
+
+if TYPE_CHECKING:
+    from commands.ports import Clock, EventStore
 
 # What was read longer ago does not count as known (see recent).
 RECENT_MS = 5000

@@ -1,4 +1,4 @@
-"""What an accepted job costs our API's process in CPU, beside a usual endpoint; how long reads take.
+"""What an accepted job costs our API in CPU, beside a usual endpoint; how long reads take.
 
 CPU, not seconds: the databases and the client are elsewhere, and other programs do not count.
 Rounds of ours and of the peer's take turns, so that a busy machine is busy for both.

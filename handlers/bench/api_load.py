@@ -1,4 +1,4 @@
-"""Requests in parallel over connections that stay open, and what they cost the process that answers."""
+"""Requests in parallel over connections that stay open, and the CPU of who answers them."""
 
 from __future__ import annotations
 

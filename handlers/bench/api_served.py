@@ -83,7 +83,7 @@ def peer(place: Path, database: str, application: Application) -> Iterator[Serve
 @contextmanager
 def beside(place: Path, application: Application) -> Iterator[Served | None]:
     """The peer, on a PostgreSQL of its own; None where there is none."""
-    programs = postgres.programs()
+    programs = postgres.installed()
     if programs is None:
         yield None
         return

@@ -19,14 +19,14 @@ _INSTALLED = Path("/usr/lib/postgresql")
 _READY_SECONDS = 60.0
 
 
-def programs() -> Path | None:
+def installed() -> Path | None:
     """Where ``initdb`` and ``postgres`` are; None where nobody installed them."""
     found = [path.parent for path in _INSTALLED.glob("*/bin/postgres")]
     return max(found, key=lambda path: float(path.parent.name), default=None)
 
 
 @contextmanager
-def running(bin: Path) -> Iterator[str]:
+def running(programs: Path) -> Iterator[str]:
     """A server with the settings that it comes with, until the block ends; its SQLAlchemy URL."""
     with tempfile.TemporaryDirectory(prefix="splitsound-postgres-") as place:
         data, log = Path(place) / "data", Path(place) / "log"
@@ -34,17 +34,17 @@ def running(bin: Path) -> Iterator[str]:
         if who:
             shutil.chown(place, who["user"], who["group"])
         port = free_port(None)
-        make = [bin / "initdb", "-D", data, "-U", "bench", "-A", "trust", "-E", "UTF8"]
+        make = [programs / "initdb", "-D", data, "-U", "bench", "-A", "trust", "-E", "UTF8"]
         # Only what PostgreSQL needs: it need not learn the keys in our environment.
         env = {"PATH": os.defpath, "LC_ALL": "C"}
         subprocess.run(make, check=True, capture_output=True, env=env, cwd=place, **who)
-        serve = [bin / "postgres", "-D", data, "-h", HOST, "-p", str(port), "-k", place]
+        serve = [programs / "postgres", "-D", data, "-h", HOST, "-p", str(port), "-k", place]
         with log.open("wb") as out:
             server = subprocess.Popen(
                 serve, stdout=out, stderr=out, env=env, cwd=place, start_new_session=True, **who
             )
         try:
-            _await(bin, port, server, log)
+            _await(programs, port, server, log)
             yield f"postgresql+psycopg://bench@{HOST}:{port}/postgres"
         finally:
             # A fast shutdown, by its word for it; a bench leaves nothing worth a slow one.
@@ -57,9 +57,9 @@ def _unprivileged() -> Mapping[str, Any]:
     return {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
 
 
-def _await(bin: Path, port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+def _await(programs: Path, port: int, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _READY_SECONDS
-    ask = [bin / "pg_isready", "-q", "-h", HOST, "-p", str(port)]
+    ask = [programs / "pg_isready", "-q", "-h", HOST, "-p", str(port)]
     while subprocess.run(ask, check=False).returncode:
         if server.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"PostgreSQL did not start: {last_lines(log)}")

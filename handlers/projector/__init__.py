@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from commands.ports import Clock
 from domain.controls import of_projection
 from domain.errors import SplitSoundError, Unavailable
 from handlers.projector.vitals import Vitals
@@ -25,6 +24,9 @@ from projections.folding import ReadModelStuck
 from projections.heads import Heads
 from projections.leveling import noted
 from projections.projection import Projection
+
+if TYPE_CHECKING:
+    from commands.ports import Clock
 
 THREADS = 4
 PULSE = "pulse"

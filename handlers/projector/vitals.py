@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from commands.ports import Clock
 from infra.operations import Applied, Pulse, Pulses
 from infra.operations.pulses import PROJECTOR
+
+if TYPE_CHECKING:
+    from commands.ports import Clock
 
 REPORT_SECONDS = 2.0
 

@@ -13,12 +13,11 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commands.ports import Clock, Pause
 from domain.commit import Commit, Peer
 from domain.errors import AccessDenied, Unavailable
 from infra import tracing
@@ -30,6 +29,9 @@ from infra.event_store.store import (
     same_command,
 )
 from infra.faults import unavailable
+
+if TYPE_CHECKING:
+    from commands.ports import Clock, Pause
 
 Item = dict[str, Any]
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from eventsourcing.persistence import IntegrityError
 
-from commands.ports import Clock
 from domain.aggregate import Aggregate, Event
 from domain.commit import Append, Commit, Loaded, Meta, Tip
 from domain.errors import CommitTooLarge, Conflict
+
+if TYPE_CHECKING:
+    from commands.ports import Clock
 
 MAX_COMMIT_BYTES = 300 * 1024
 SNAPSHOT_COMMITS = 16

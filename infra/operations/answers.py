@@ -15,14 +15,16 @@ import hashlib
 import hmac
 import secrets
 import zlib
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from commands.ports import Clock
 from domain.errors import KeyInUse, KeyReused
 from infra.operations.table import OperationalTable
+
+if TYPE_CHECKING:
+    from commands.ports import Clock
 
 KEEP_SECONDS = 24 * 3600
 CLAIM_MS = 60_000

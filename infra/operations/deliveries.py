@@ -17,13 +17,16 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from commands.ports import Clock
 from domain.ids import fresh
 from infra.operations.table import Delete, OperationalTable, Put
+
+if TYPE_CHECKING:
+    from commands.ports import Clock
 
 SHARDS = 4
 KEEP_SECONDS = 30 * 86_400

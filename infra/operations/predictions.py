@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from commands.ports import Clock
+from typing import TYPE_CHECKING
+
 from infra.operations.table import OperationalTable
+
+if TYPE_CHECKING:
+    from commands.ports import Clock
 
 _KEEP_SECONDS = 3600
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.ports import Clock
 from infra.operations.table import OperationalTable
+
+if TYPE_CHECKING:
+    from commands.ports import Clock
 
 PROGRESS_SECONDS = 24 * 3600
 

@@ -12,13 +12,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from commands.ports import Clock
 from domain.errors import Conflict, SessionEnded
 from infra.operations.table import OperationalTable
+
+if TYPE_CHECKING:
+    from commands.ports import Clock
 
 GRACE_SECONDS = 30
 DAY = 24 * 3600

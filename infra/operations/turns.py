@@ -9,13 +9,16 @@ ends by itself.
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from commands.ports import Clock
 from infra.operations.deliveries import KEEP_SECONDS, SHARDS, hint_place
 from infra.operations.table import OperationalTable
+
+if TYPE_CHECKING:
+    from commands.ports import Clock
 
 TURN_MS = 60_000
 """Longer than one POST may take, with its bookkeeping, by far."""
