@@ -16,7 +16,7 @@ from handlers.cli.tables import Table
 from handlers.cli.terminal import console
 
 TOPICS = (
-    "domain", "imports", "ledger", "projections", "units", "latency", "memory", "separation",
+    "domain", "imports", "api", "ledger", "projections", "units", "latency", "memory", "separation",
     "scaling",
 )  # fmt: skip
 
@@ -43,7 +43,8 @@ def command(
 
     `memory` works through an hour of music and `separation` twice through ten minutes with a large
     network; both take a quarter of an hour on two cores. `ledger`, `projections`, `units`,
-    `latency` and `separation` start a local stack of their own. `scaling` simulates days.
+    `latency` and `separation` start a local stack of their own, `api` our API and a usual one on
+    PostgreSQL. `scaling` simulates days.
     """
     measured: dict[str, list[Figure]] = {}
     for topic in topics or TOPICS:
@@ -74,6 +75,10 @@ def _measure(topic: str, minutes: tuple[int, ...], song: float) -> list[Figure]:
         from handlers.bench import imports
 
         return imports.figures()
+    if topic == "api":
+        from handlers.bench import api
+
+        return api.figures()
     if topic == "memory":
         from handlers.bench import memory
 

@@ -106,6 +106,13 @@ def open_account(user: User, db: Db) -> None:
     db.commit()
 
 
+@app.get("/v1/accounts")
+def show_account(user: User, db: Db) -> dict[str, int]:
+    """What somebody has."""
+    account = db.get_one(Account, user)
+    return {"available": account.available, "held": account.held}
+
+
 @app.post("/v1/jobs", status_code=201)
 def request_job(wish: Wish, user: User, db: Db) -> Accepted:
     """Hold the price and queue the job."""
