@@ -67,7 +67,7 @@ class AwsClients:
         return boto3.session.Session(region_name=self.region, botocore_session=session)
 
 
-class _Descriptions(JSONFileLoader):
+class _Descriptions(JSONFileLoader):  # type: ignore[misc]  # botocore has no types
     """Reads botocore's own files with msgspec, in a fifth of the time."""
 
     def load_file(self, file_path: str) -> Any:

@@ -34,11 +34,15 @@ def running(programs: Path) -> Iterator[str]:
         if who:
             shutil.chown(place, who["user"], who["group"])
         port = free_port(None)
-        make = [programs / "initdb", "-D", data, "-U", "bench", "-A", "trust", "-E", "UTF8"]
+        make: list[str | Path] = [
+            programs / "initdb", "-D", data, "-U", "bench", "-A", "trust", "-E", "UTF8",
+        ]  # fmt: skip
         # Only what PostgreSQL needs: it need not learn the keys in our environment.
         env = {"PATH": os.defpath, "LC_ALL": "C"}
         subprocess.run(make, check=True, capture_output=True, env=env, cwd=place, **who)
-        serve = [programs / "postgres", "-D", data, "-h", HOST, "-p", str(port), "-k", place]
+        serve: list[str | Path] = [
+            programs / "postgres", "-D", data, "-h", HOST, "-p", str(port), "-k", place,
+        ]  # fmt: skip
         with log.open("wb") as out:
             server = subprocess.Popen(
                 serve, stdout=out, stderr=out, env=env, cwd=place, start_new_session=True, **who
@@ -59,7 +63,7 @@ def _unprivileged() -> Mapping[str, Any]:
 
 def _await(programs: Path, port: int, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _READY_SECONDS
-    ask = [programs / "pg_isready", "-q", "-h", HOST, "-p", str(port)]
+    ask: list[str | Path] = [programs / "pg_isready", "-q", "-h", HOST, "-p", str(port)]
     while subprocess.run(ask, check=False).returncode:
         if server.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"PostgreSQL did not start: {last_lines(log)}")
