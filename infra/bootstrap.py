@@ -32,7 +32,8 @@ from infra.operations.predictions import Predictions
 from infra.operations.sessions import DAY, Sessions
 from infra.payments import configured
 from infra.queue import Queue
-from infra.settings import LANE_QUEUES, Settings
+from infra.settings import Settings
+from infra.stage import LANE_QUEUES
 from infra.switchboard import CachedSwitchboard
 from projections.catch_up import Reading
 from projections.results import KnownResults

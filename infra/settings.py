@@ -1,203 +1,257 @@
-"""Settings from the environment; one Struct, read once, wrong values named clearly."""
+"""Settings from the environment; one Struct, read once, every mistake told at once.
+
+Each field says what it is and of which kind (``infra.kinds``), and ``splitsound settings`` prints
+them as a table.
+"""
 
 from __future__ import annotations
 
+import difflib
+import logging
 import os
 from collections.abc import Mapping
-from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Struct
 
 from domain.errors import Invalid
+from infra import kinds
+from infra.kinds import Kind, Name, Secret, Text, Wrong, seconds, whole
 from infra.stage import names
 
 PREFIX = "SPLITSOUND_"
 ADMIN_EMAILS = "ADMIN_EMAILS_CSV"
 """Read under this very name too; ``SPLITSOUND_ADMIN_EMAILS_CSV`` wins where both are set."""
 
-LANE_QUEUES = {
-    "short": "separation_queue",
-    "long": "separation_long_queue",
-    "gpu-short": "separation_gpu_queue",
-    "gpu-long": "separation_gpu_long_queue",
-}
-"""The lanes of separations, each with the setting that names its queue. They share dead letters."""
+# Names that are less alike than this are not one name mistyped.
+_ALIKE = 0.8
+_log = logging.getLogger("splitsound.settings")
 
 
 class Settings(Struct, frozen=True, kw_only=True):
     """Each field is read from ``SPLITSOUND_<FIELD>``; AWS's own variables stay AWS's.
 
     Table, bus, queue and bucket names are the template's outputs; on AWS ``SPLITSOUND_STAGE`` and
-    ``SPLITSOUND_ACCOUNT`` give them all, see ``infra.stage``. keys: the directory of secrets on
-    a laptop; on AWS they stand in keys_table, encrypted by the KMS key keys_key. metrics_token: the
-    bearer token with which ``/metrics`` is scraped; without one only administrators read it.
-
-    oidc_providers: JSON, who signs people in, see ``infra.identity.providers``; nobody when it is
-    empty. public_url: where browsers reach this API, ``https://api.example.org``.
-    sign_in_return_url: the page that a sign-in leads back to where it names none.
-    session_idle_days: until a sign-in that is not used ends; session_longest_days: until any does.
-    admin_emails_csv: who may sign in as an administrator, where the provider's word is taken for
-    it; nobody when it is empty.
-
-    presign_seconds: how long presigned URLs live. signer_role: the role that signs them, see
-    ``infra.signing``; without one this process's own credentials do.
-
-    stripe_api_key: without one nothing is sold. stripe_api_base: another address than Stripe's,
-    for the stand-in and tests. stripe_webhook_secrets: of the endpoint, several by commas while
-    they are rotated. credit_packs: what is sold, see ``domain.packs``. checkout_return_url: the
-    page that the browser comes back to. audit_bucket: where digests are kept. digest_key: the KMS
-    key that signs them; without one a key beside the others.
-
-    models: a directory or ``s3://bucket/prefix`` with checkpoints and their ``models.json``.
-    work_directory: where a worker keeps songs in progress and fetched checkpoints.
-    replicate_api_token: without one no hosted model is offered. replicate_api_base: another
-    address than Replicate's, for tests. replicate_models: JSON, which hosted models are offered,
-    see ``infra.separators.replicate``. lanes: which queues a worker serves, by commas.
-    cold_start_seconds: until a worker that is not there yet can begin, for estimates.
-    metadata_url: of the instance that the worker runs on, asked for notices of interruption;
-    empty where there is none. metrics_port: where a worker shows its metrics; 0 for none.
-    metrics_host: the address that it listens on there, this machine's own unless told.
-    webhook_private_networks: CIDRs, by commas, that webhooks may be sent to although they are not
-    of the public internet, and without TLS too; none unless told.
-
-    retention_days_originals, retention_days_stems: how long uploads and results are kept, from when
-    they come to be; 0 keeps them until they are deleted. retention_days_deleted: how long what was
-    deleted can be had back. erasure_settle_seconds: from when somebody asks to be forgotten until
-    what was under way then is over for certain and the media go.
-
-    rate_limits: requests that one user (of auth and anonymous: one address) may send, by kind:
-    ``name=requests/seconds`` by commas; a kind that is left out has no limit. trusted_proxies:
-    addresses or networks, by commas, whose X-Forwarded-For is believed; none unless told.
-
-    Of event streams: sse_poll_seconds between looks at the rows while somebody listens;
-    sse_ping_seconds between signs of life; sse_longest_seconds until a client has to come back, a
-    tenth more or less; sse_stall_seconds until a client that reads nothing is cut off;
-    sse_per_user: streams of one user at one process.
+    ``SPLITSOUND_ACCOUNT`` give them all, see ``infra.stage``.
     """
 
-    events_table: str
-    read_models_table: str
-    operations_table: str
-    event_bus: str
-    separation_queue: str
-    separation_long_queue: str
-    separation_gpu_queue: str
-    separation_gpu_long_queue: str
-    separation_dlq: str
-    probe_queue: str
-    probe_dlq: str
-    projections_queue: str
-    projections_dlq: str
-    webhooks_queue: str
-    webhooks_dlq: str
-    janitor_queue: str
-    janitor_dlq: str
-    media_bucket: str
-    stage: str = ""
-    keys: Path | None = None
-    keys_table: str = ""
-    keys_key: str = ""
-    audit_bucket: str = ""
-    journal: Path | None = None
-    oidc_providers: str = ""
-    public_url: str = ""
-    sign_in_return_url: str = ""
-    session_idle_days: int = 30
-    session_longest_days: int = 180
-    admin_emails_csv: str = ""
-    metrics_token: str = ""
-    issuer: str = "splitsound"
-    audience: str = "splitsound-api"
-    access_token_seconds: int = 900
-    presign_seconds: int = 3600
-    signer_role: str = ""
-    allowed_origins: str = "*"
-    signup_grant: int = 600
-    stripe_api_key: str = ""
-    stripe_api_base: str = ""
-    stripe_webhook_secrets: str = ""
-    credit_packs: str = ""
-    checkout_return_url: str = ""
-    digest_key: str = ""
-    webhook_private_networks: str = ""
-    retention_days_originals: int = 0
-    retention_days_stems: int = 0
-    retention_days_deleted: int = 30
-    erasure_settle_seconds: int = 30
-    max_seconds: int = 3 * 3600
-    max_bytes: int = 4 * 1024**3
-    visibility_seconds: int = 60
-    stale_seconds: int = 20
-    sweep_seconds: int = 60
-    pulse_seconds: int = 10
-    drain_seconds: int = 100
-    poll_seconds: int = 5
-    work_directory: Path | None = None
-    models: str = ""
-    replicate_api_token: str = ""
-    replicate_api_base: str = ""
-    replicate_models: str = ""
-    lanes: str = "probe,short,long,gpu-short,gpu-long"
-    cold_start_seconds: int = 180
-    metadata_url: str = ""
-    metrics_port: int = 0
-    metrics_host: str = "127.0.0.1"
-    log_level: str = "info"
-    rate_limits: str = "reads=1200/60,writes=300/60,uploads=300/60,auth=120/60,anonymous=1200/60"
-    trusted_proxies: str = ""
-    sse_poll_seconds: float = 1.0
-    sse_ping_seconds: float = 15.0
-    sse_longest_seconds: float = 900.0
-    sse_stall_seconds: float = 30.0
-    sse_per_user: int = 32
+    stage: Annotated[kinds.Stage, "the stage on AWS, which names all parts below"] = ""
+    events_table: Annotated[Name, "table of events"]
+    read_models_table: Annotated[Name, "table of the read models' rows"]
+    operations_table: Annotated[Name, "table of what is neither fact nor view"]
+    event_bus: Annotated[Name, "bus that carries doorbells"]
+    separation_queue: Annotated[Name, "URL of the queue of short songs"]
+    separation_long_queue: Annotated[Name, "URL of the queue of long ones"]
+    separation_gpu_queue: Annotated[Name, "URL of the queue of short ones for a GPU"]
+    separation_gpu_long_queue: Annotated[Name, "URL of the queue of long ones for a GPU"]
+    separation_dlq: Annotated[Name, "URL of the queue of dead letters of these four"]
+    probe_queue: Annotated[Name, "URL of the queue of uploads to look into"]
+    probe_dlq: Annotated[Name, "URL of the queue of its dead letters"]
+    projections_queue: Annotated[Name, "URL of the queue of events for read models"]
+    projections_dlq: Annotated[Name, "URL of the queue of its dead letters"]
+    webhooks_queue: Annotated[Name, "URL of the queue of events for webhooks"]
+    webhooks_dlq: Annotated[Name, "URL of the queue of its dead letters"]
+    janitor_queue: Annotated[Name, "URL of the queue of what is to be removed"]
+    janitor_dlq: Annotated[Name, "URL of the queue of its dead letters"]
+    media_bucket: Annotated[Name, "bucket of songs and stems"]
+    audit_bucket: Annotated[Text, "bucket where digests are kept"] = ""
+    digest_key: Annotated[Text, "KMS key that signs digests; without one a key beside the rest"] = (
+        ""
+    )
+    keys: Annotated[kinds.Directory, "directory of secrets on a laptop"] = None
+    keys_table: Annotated[Text, "table of secrets on AWS"] = ""
+    keys_key: Annotated[Text, "KMS key that encrypts them"] = ""
+    journal: Annotated[kinds.Directory, "directory of the local stack's journal"] = None
+
+    oidc_providers: Annotated[
+        kinds.Providers, "who signs people in (README, Signing in); nobody when it is empty"
+    ] = ""
+    public_url: Annotated[kinds.Base, "where browsers reach this API"] = ""
+    sign_in_return_url: Annotated[
+        kinds.Page, "page that a sign-in leads back to where it names none"
+    ] = ""
+    session_idle_days: Annotated[int, whole(1, 3650), "days until an unused sign-in ends"] = 30
+    session_longest_days: Annotated[int, whole(1, 3650), "days until any sign-in ends"] = 180
+    admin_emails_csv: Annotated[
+        kinds.Addresses, "who may sign in as administrator, where the provider's word counts"
+    ] = ""
+    issuer: Annotated[Name, "issuer of access tokens"] = "splitsound"
+    audience: Annotated[Name, "audience of access tokens"] = "splitsound-api"
+    access_token_seconds: Annotated[int, whole(1, 86_400), "how long access tokens live"] = 900
+
+    allowed_origins: Annotated[
+        kinds.Origins, "whose pages may call the API; * allows reading, never the cookie"
+    ] = "*"
+    trusted_proxies: Annotated[kinds.Proxies, "whose X-Forwarded-For is believed"] = ""
+    rate_limits: Annotated[
+        kinds.Rates, "requests per user or address, by kind; a kind left out has no limit"
+    ] = "reads=1200/60,writes=300/60,uploads=300/60,auth=120/60,anonymous=1200/60"
+    log_level: Annotated[kinds.Level, "from where on logs tell"] = "info"
+    metrics_token: Annotated[Secret, "bearer token for /metrics, beside administrators"] = ""
+
+    signup_grant: Annotated[int, whole(0), "credits that a new user gets"] = 600
+    stripe_api_key: Annotated[Secret, "Stripe's; without one nothing is sold"] = ""
+    stripe_api_base: Annotated[kinds.Page, "another address than Stripe's"] = ""
+    stripe_webhook_secrets: Annotated[Secret, "of the endpoint; two by a comma in a rotation"] = ""
+    credit_packs: Annotated[kinds.Packs, "what is sold (README, Buying credits)"] = ""
+    checkout_return_url: Annotated[kinds.Page, "page that a browser comes back to"] = ""
+
+    max_seconds: Annotated[int, whole(1), "longest song, in seconds"] = 3 * 3600
+    max_bytes: Annotated[int, whole(1), "largest upload, in bytes"] = 4 * 1024**3
+    presign_seconds: Annotated[int, whole(1, 604_800), "how long presigned URLs live"] = 3600
+    signer_role: Annotated[kinds.Role, "role that signs them; else this process's own"] = ""
+    retention_days_originals: Annotated[
+        int, whole(0, 36_500), "days that uploads are kept; 0: for ever"
+    ] = 0
+    retention_days_stems: Annotated[
+        int, whole(0, 36_500), "days that results are kept; 0: for ever"
+    ] = 0
+    retention_days_deleted: Annotated[
+        int, whole(0, 36_500), "days in which what was deleted can be had back"
+    ] = 30
+    erasure_settle_seconds: Annotated[
+        int, whole(0, 86_400), "from a wish to be forgotten until what ran is over for certain"
+    ] = 30
+
+    models: Annotated[kinds.Store, "your own checkpoints and their models.json"] = ""
+    replicate_api_token: Annotated[Secret, "Replicate's; without one no model is hosted"] = ""
+    replicate_api_base: Annotated[kinds.Page, "another address than Replicate's"] = ""
+    replicate_models: Annotated[kinds.Hosted, "which hosted models are offered"] = ""
+
+    lanes: Annotated[kinds.Lanes, "queues that a worker serves"] = ",".join(kinds.LANES)
+    work_directory: Annotated[kinds.Directory, "songs in progress, fetched checkpoints"] = None
+    visibility_seconds: Annotated[
+        int, whole(1, 43_200), "seconds that a message is a worker's, until renewed"
+    ] = 60
+    stale_seconds: Annotated[int, whole(1), "seconds of silence until a worker is dead"] = 20
+    sweep_seconds: Annotated[int, whole(1), "seconds between the sweeper's rounds"] = 60
+    pulse_seconds: Annotated[int, whole(1), "seconds between signs of life"] = 10
+    drain_seconds: Annotated[int, whole(0), "seconds from SIGTERM until work is handed on"] = 100
+    poll_seconds: Annotated[int, whole(0, 20), "seconds that one look at a queue waits"] = 5
+    cold_start_seconds: Annotated[int, whole(0), "seconds that estimates add without a worker"] = (
+        180
+    )
+    metadata_url: Annotated[kinds.Page, "EC2's, asked for notices of interruption"] = ""
+    metrics_port: Annotated[int, whole(0, 65_535), "where a worker shows metrics; 0: nowhere"] = 0
+    metrics_host: Annotated[Name, "address that it listens on there"] = "127.0.0.1"
+
+    webhook_private_networks: Annotated[
+        kinds.Networks, "not the internet's, yet webhooks may go there, without TLS too"
+    ] = ""
+    sse_poll_seconds: Annotated[float, seconds(), "between looks while somebody listens"] = 1.0
+    sse_ping_seconds: Annotated[float, seconds(), "between signs of life to listeners"] = 15.0
+    sse_longest_seconds: Annotated[float, seconds(), "until a listener has to come back"] = 900.0
+    sse_stall_seconds: Annotated[float, seconds(), "until one who reads nothing is cut off"] = 30.0
+    sse_per_user: Annotated[int, whole(1), "streams of one user at one process"] = 32
+
+
+class Beside(Struct, frozen=True, kw_only=True):
+    """What is read elsewhere, under names like those of Settings."""
+
+    account: Annotated[kinds.Account, "AWS account of SPLITSOUND_STAGE"] = ""
+    api_host: Annotated[Name, "address that the API listens on"] = "127.0.0.1"
+    api_port: Annotated[int, whole(0, 65_535), "port of the API"] = 8000
+    ffmpeg: Annotated[Text, "another ffmpeg than the system's or the bundled one"] = ""
+    data: Annotated[Text, "the local stack's directory, for the command line"] = ".splitsound"
+    api: Annotated[Text, "address of the API, for the command line"] = ""
+    email: Annotated[Text, "whom the command line signs in as"] = "you@example.com"
+    api_key: Annotated[Secret, "key that the command line acts with"] = ""
+    events_stream_arn: Annotated[Text, "an output of the template; nobody reads it"] = ""
+
+
+GROUPS = {
+    "stage": "Parts of the stage",
+    "oidc_providers": "Signing in",
+    "allowed_origins": "The API",
+    "signup_grant": "Credits and payments",
+    "max_seconds": "Songs and stems",
+    "models": "Models",
+    "lanes": "Workers",
+    "webhook_private_networks": "Webhooks and event streams",
+    "account": "Read elsewhere",
+}
+"""What the settings are about, each group by its first field."""
+
+
+class Setting(Struct, frozen=True):
+    """One variable, as the table shows it. default: None where it has to be set."""
+
+    name: str
+    variable: str
+    group: str
+    what: str
+    allowed: str
+    default: Any
+    secret: bool
+
+
+def table() -> list[Setting]:
+    """Every variable, in the order of the Structs."""
+    rows, group = [], ""
+    for struct in (Settings, Beside):
+        for field in msgspec.structs.fields(struct):
+            group = GROUPS.get(field.name, group)
+            kind, what = _told(field)
+            default = None if field.required else "" if field.default is None else field.default
+            variable = PREFIX + field.name.upper()
+            rows.append(
+                Setting(field.name, variable, group, what, kind.allowed, default, kind.secret)
+            )
+    return rows
+
+
+def _told(field: msgspec.structs.FieldInfo) -> tuple[Kind, str]:
+    kind, what = field.type.__metadata__
+    return kind, what
 
 
 def served(settings: Settings) -> tuple[str, ...]:
     """What ``lanes`` names: lanes of separations, and ``probe``. Raises Invalid."""
-    named = tuple(dict.fromkeys(n.strip() for n in settings.lanes.split(",") if n.strip()))
-    known = ("probe", *LANE_QUEUES)
-    wrong = [name for name in named if name not in known]
-    if wrong or not named:
-        said = f"has no lane {', '.join(wrong)}" if wrong else "names no lane"
-        raise Invalid(f"{PREFIX}LANES {said}; name some of {', '.join(known)}, by commas.")
-    return named
+    try:
+        return kinds.lanes(settings.lanes)
+    except Wrong as wrong:
+        raise Invalid(f"{PREFIX}LANES {wrong}") from wrong
+
+
+class Reading(Struct, frozen=True):
+    """values: of the fields that are right. mistakes: a sentence for each; missing: what has to be
+    set besides. unknown: variables that nothing here reads and that look like none of ours.
+    """
+
+    values: dict[str, Any]
+    mistakes: list[str]
+    missing: list[str]
+    unknown: list[str]
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Raises Invalid naming each variable that is missing or malformed."""
-    given = {
-        name.removeprefix(PREFIX).lower(): value
-        for name, value in environment.items()
-        if name.startswith(PREFIX)
-    }
-    given.setdefault("admin_emails_csv", environment.get(ADMIN_EMAILS, ""))
-    given = _of_stage(given, environment) | given
-    missing = [
-        PREFIX + f.name.upper()
-        for f in msgspec.structs.fields(Settings)
-        if f.required and f.name not in given
-    ]
-    if missing:
-        raise Invalid(
-            f"Set {', '.join(missing)} (`splitsound up` does it for the local stack; on AWS "
-            f"{PREFIX}STAGE, {PREFIX}ACCOUNT and AWS_REGION name them all)."
-        )
-    try:
-        return msgspec.convert(given, Settings, strict=False, dec_hook=_path)
-    except msgspec.ValidationError as error:
-        raise Invalid(f"A {PREFIX}* variable is malformed: {error}.") from error
+    """Raises Invalid that tells every mistake, one a line."""
+    found = read(environment)
+    if wrong := found.mistakes + found.missing:
+        many = f"{len(wrong)} settings are wrong:\n" if len(wrong) > 1 else ""
+        raise Invalid(many + "\n".join(wrong))
+    for variable in found.unknown:
+        _log.warning("%s is no setting of this version.", variable)
+    return Settings(**{n: v for n, v in found.values.items() if n in Settings.__struct_fields__})
 
 
-def _of_stage(given: dict[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """The names of a stage's parts on AWS, where the variables say which stage it is."""
-    stage, account = given.get("stage", ""), given.get("account", "")
-    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION", "")
-    if not stage:
-        return {}
-    if not account or not region:
-        raise Invalid(f"With {PREFIX}STAGE set {PREFIX}ACCOUNT and AWS_REGION, too.")
-    return names(stage, account, region)
+def read(environment: Mapping[str, str]) -> Reading:
+    """What the variables say, right or wrong."""
+    given = _given(environment)
+    derived, lacking = _of_stage(given, environment)
+    values: dict[str, Any] = {}
+    mistyped, unknown = _strangers(given)
+    wrong = [f"{variable} is no setting; did you mean {ours}?" for variable, ours in mistyped]
+    for name, text in (derived | given).items():
+        if name in _FIELDS:
+            try:
+                values[name] = _told(_FIELDS[name])[0].value(text)
+            except Wrong as error:
+                wrong.append(f"{PREFIX}{name.upper()} {error}")
+            except Invalid as error:
+                wrong.append(_malformed(PREFIX + name.upper(), error.detail))
+    return Reading(values, wrong, lacking or _missing(derived | given), unknown)
 
 
 def to_environment(settings: Settings) -> dict[str, str]:
@@ -206,7 +260,65 @@ def to_environment(settings: Settings) -> dict[str, str]:
     return {PREFIX + k.upper(): str(v) for k, v in values.items() if v is not None}
 
 
-def _path(expected: type, value: object) -> object:
-    if expected is Path:
-        return Path(str(value))
-    raise NotImplementedError(expected)
+_FIELDS = {f.name: f for struct in (Settings, Beside) for f in msgspec.structs.fields(struct)}
+
+
+def _given(environment: Mapping[str, str]) -> dict[str, str]:
+    given = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX)
+    }
+    given.setdefault("admin_emails_csv", environment.get(ADMIN_EMAILS, ""))
+    return given
+
+
+def _malformed(variable: str, detail: str) -> str:
+    # Some words that come from elsewhere begin with the name.
+    return detail if detail.startswith(variable) else f"{variable} is malformed: {detail}"
+
+
+def _strangers(given: Mapping[str, str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Variables that nothing reads: those mistyped, each with what was meant, and the others.
+
+    Nobody would notice that a mistyped one does nothing; others may be there for somebody else.
+    """
+    mistyped, others = [], []
+    for name in given:
+        if name in _FIELDS:
+            continue
+        alike = difflib.get_close_matches(name, _FIELDS, 1, _ALIKE)
+        if alike:
+            mistyped.append((PREFIX + name.upper(), PREFIX + alike[0].upper()))
+        else:
+            others.append(PREFIX + name.upper())
+    return mistyped, others
+
+
+def _missing(given: Mapping[str, str]) -> list[str]:
+    missing = [
+        PREFIX + f.name.upper()
+        for f in msgspec.structs.fields(Settings)
+        if f.required and f.name not in given
+    ]
+    if not missing:
+        return []
+    return [
+        f"Set {', '.join(missing)} (`splitsound up` does it for the local stack; on AWS "
+        f"{PREFIX}STAGE, {PREFIX}ACCOUNT and AWS_REGION name them all)."
+    ]
+
+
+def _of_stage(
+    given: Mapping[str, str], environment: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """The names of a stage's parts on AWS, where the variables say which stage it is; or what they
+    lack to say so.
+    """
+    stage, account = given.get("stage", ""), given.get("account", "")
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION", "")
+    if not stage:
+        return {}, []
+    if not account or not region:
+        return {}, [f"With {PREFIX}STAGE set {PREFIX}ACCOUNT and AWS_REGION, too."]
+    return names(stage, account, region), []

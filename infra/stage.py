@@ -23,6 +23,14 @@ QUEUES = {
 }
 """Settings that name queues, each with the last part of its queue's name."""
 
+LANE_QUEUES = {
+    "short": "separation_queue",
+    "long": "separation_long_queue",
+    "gpu-short": "separation_gpu_queue",
+    "gpu-long": "separation_gpu_long_queue",
+}
+"""The lanes of separations, each with the setting that names its queue. They share dead letters."""
+
 
 def names(stage: str, account: str, region: str) -> dict[str, str]:
     """Settings by name, for a stage in that account and region."""

@@ -34,7 +34,8 @@ _COMMANDS = {
     "smoke": "Try a deployed stage from outside: its health, and a song of three seconds.",
     "cost": "What a month would cost on AWS, line by line.",
     "keys": "See and change the keys that sign access tokens.",
-    "doctor": "Check this machine and the running stack, and say what to do.",
+    "settings": "Every variable: its default, what it is, and what it says here.",
+    "doctor": "Check this machine and the running stack, or a stage, and say what to do.",
     "bench": "Measure speed and memory; print a table, write JSON.",
 }
 # Where a command is, if not as ``command`` in the module of its name.

@@ -20,7 +20,7 @@ from domain.catalog import Model
 from domain.controls import of_model
 from infra.bootstrap import Application
 from infra.operations import Speed, WorkerPulse
-from infra.settings import LANE_QUEUES
+from infra.stage import LANE_QUEUES
 from projections import JOBS_VIEW
 from projections.jobs import JobView
 

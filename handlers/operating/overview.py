@@ -18,7 +18,7 @@ from handlers.operating.sightings import Sightings
 from infra.bootstrap import Application
 from infra.operations import Pulse
 from infra.operations.pulses import PROJECTOR
-from infra.settings import LANE_QUEUES
+from infra.stage import LANE_QUEUES
 from projections import USAGE_VIEW
 from projections.generations import first
 from projections.jobs import JobView

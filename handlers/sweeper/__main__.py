@@ -10,7 +10,8 @@ from handlers.sweeper import Sweeper, Work
 from handlers.sweeper.healing import Healing
 from infra.bootstrap import Application
 from infra.logs import configure
-from infra.settings import LANE_QUEUES, from_environment
+from infra.settings import from_environment
+from infra.stage import LANE_QUEUES
 
 
 def build(application: Application, log: object) -> Sweeper:

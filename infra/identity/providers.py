@@ -56,20 +56,10 @@ class Provider(Struct, frozen=True, forbid_unknown_fields=True):
 
 def configured(settings: Settings) -> dict[str, Provider]:
     """The providers by name; none where nobody can sign in. Raises Invalid and says which."""
-    text = settings.oidc_providers.strip()
-    if not text:
+    known = listed(settings.oidc_providers)
+    if not known:
         return {}
-    try:
-        listed = msgspec.json.decode(text, type=list[Provider])
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise Invalid(f"{VARIABLE} is not a JSON list of providers: {error}.") from error
-    for provider in listed:
-        _check(provider)
-    for what in ("name", "known_as"):
-        values = [getattr(provider, what) for provider in listed]
-        if twice := sorted({v for v in values if values.count(v) > 1}):
-            raise Invalid(f"{VARIABLE} names {twice[0]!r} twice; each provider is one of its own.")
-    if listed and not is_base(settings.public_url):
+    if not is_base(settings.public_url):
         raise Invalid(
             f"Somebody signs people in, so set {PREFIX}PUBLIC_URL too: where browsers reach this "
             f"API, such as https://api.example.org, not {settings.public_url!r}."
@@ -77,7 +67,24 @@ def configured(settings: Settings) -> dict[str, Provider]:
     back = settings.sign_in_return_url
     if back and not _is_web_page(back):
         raise Invalid(f"{PREFIX}SIGN_IN_RETURN_URL is no page: {back!r}.")
-    return {provider.name: provider for provider in listed}
+    return {provider.name: provider for provider in known}
+
+
+def listed(text: str) -> list[Provider]:
+    """The providers in the setting's JSON list; none where it is empty. Raises Invalid."""
+    if not text.strip():
+        return []
+    try:
+        found = msgspec.json.decode(text, type=list[Provider])
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise Invalid(f"{VARIABLE} is not a JSON list of providers: {error}.") from error
+    for provider in found:
+        _check(provider)
+    for what in ("name", "known_as"):
+        values = [getattr(provider, what) for provider in found]
+        if twice := sorted({v for v in values if values.count(v) > 1}):
+            raise Invalid(f"{VARIABLE} names {twice[0]!r} twice; each provider is one of its own.")
+    return found
 
 
 def _check(provider: Provider) -> None:
