@@ -1,10 +1,10 @@
 """Memory that the process does not use any more, given back to the system.
 
 A long song is hours of arrays that come and go in many sizes. glibc keeps what lies between those
-that stay, so a process grows although it uses no more than before (measured: 508 MB after a
-minute of work, 640 to 850 MB after an hour of audio, of which 300 MB were free). ``malloc_trim``
-gives free pages back wherever they lie (since glibc 2.8); used once per minutes of audio it costs
-less than the measurement shows.
+that stay, and learns from each large block that is freed to keep larger ones, so a process grows
+although it uses no more than before. Two things keep it flat: a fixed threshold from which blocks
+are mapped and unmapped by themselves, and ``malloc_trim`` for the rest (since glibc 2.8).
+Measured with the default network, 3 minutes: 562 MB without the threshold, 449 MB with it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,20 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from functools import cache
+
+MAPPED_BYTES = 1 << 20
+_M_MMAP_THRESHOLD = -3
+
+
+def settle() -> None:
+    """From now on blocks of MAPPED_BYTES and more go back as soon as they are freed.
+
+    Once, at the start of a process that separates. No-op where the C library has no such thing.
+    """
+    try:
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, MAPPED_BYTES)
+    except (OSError, AttributeError):
+        return
 
 
 def give_back() -> None:

@@ -49,8 +49,10 @@ def main(minutes: int) -> None:
     from domain.job import SeparationRequested
     from handlers.worker.pipeline import Pipeline
     from handlers.worker.stages import Watch
+    from infra import heap
     from infra.separators import Separators, spleeter
 
+    heap.settle()
     stems = ("vocals", "accompaniment")
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)

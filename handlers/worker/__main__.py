@@ -23,7 +23,7 @@ from handlers.worker.pulsing import Pulsing
 from handlers.worker.separation import Separation
 from handlers.worker.spot import Spot
 from handlers.worker.workplace import Workplace
-from infra import tracing
+from infra import heap, tracing
 from infra.bootstrap import Application
 from infra.logs import configure
 from infra.operations import WorkerPulse
@@ -110,6 +110,7 @@ async def main() -> None:
     """Until drained; then the process ends, whatever its threads are at."""
     settings = from_environment()
     log = configure("worker", settings.log_level)
+    heap.settle()
     code = 1
     try:
         with tracing.exporting("worker"):
