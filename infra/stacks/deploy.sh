@@ -35,7 +35,9 @@ deploy() { # NAME TEMPLATE [PARAMETER=VALUE ...]
     --parameter-overrides "Stage=$STAGE" "$@"
 }
 
-deploy access infra/stacks/access.yaml
+bucket=${MODELS:-}
+bucket=${bucket#s3://}
+deploy access infra/stacks/access.yaml "ModelsBucket=${bucket%%/*}"
 
 say "functions"
 "$SAM" build --build-in-source --template template.yaml --build-dir .aws-sam/build >/dev/null
@@ -57,10 +59,12 @@ build worker worker "$TAG" ${TORCH_INDEX:+--build-arg "TORCH_INDEX=$TORCH_INDEX"
 if [ "$GPU" = on ]; then build worker-cuda worker "$TAG-cuda"; fi
 
 if [ "$SMALL" = false ]; then
-  deploy workers infra/stacks/workers.yaml "ImageTag=$TAG" "Gpu=$GPU"
+  deploy workers infra/stacks/workers.yaml "ImageTag=$TAG" "Gpu=$GPU" "Models=${MODELS:-}" \
+    "ReplicateModels=${REPLICATE_MODELS:-}"
 fi
 deploy api infra/stacks/api.yaml "ImageTag=$TAG" "Domain=$DOMAIN" "CertificateArn=$CERTIFICATE" \
-  "HostedZoneId=${ZONE:-}" "AdminEmails=$ADMIN_EMAILS_CSV" "WorkerInTask=$SMALL"
+  "HostedZoneId=${ZONE:-}" "AdminEmails=$ADMIN_EMAILS_CSV" "WorkerInTask=$SMALL" \
+  "Models=${MODELS:-}" "ReplicateModels=${REPLICATE_MODELS:-}"
 if [ "$SMALL" = false ]; then
   deploy observability infra/stacks/observability.yaml "AlarmEmail=$ALARM_EMAIL" \
     "MonthlyBudget=${BUDGET:-100}"
