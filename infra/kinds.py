@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Struct
 
-from infra.stage import LANE_QUEUES
+from infra.stage import FORM, LANE_QUEUES
 
 LANES = ("probe", *LANE_QUEUES)
 LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -200,9 +200,7 @@ Text = Annotated[str, Kind(str)]
 Secret = Annotated[str, Kind(str, secret=True)]
 Directory = Annotated[Path | None, Kind(_path, "a path")]
 Store = Annotated[str, Kind(_store, "a directory, or s3://bucket/prefix")]
-Stage = Annotated[
-    str, matching(r"[a-z0-9][a-z0-9-]{0,19}", "1 to 20 of a-z, 0-9 and -, as the stage is called")
-]
+Stage = Annotated[str, matching(FORM, "1 to 20 of a-z, 0-9 and -, as the stage is called")]
 Account = Annotated[str, matching(r"[0-9]{12}", "the 12 digits of an AWS account")]
 Role = Annotated[
     str, matching(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/\S+", "a role's ARN, arn:aws:iam::...")

@@ -6,6 +6,9 @@ list of outputs, and stacks that change at different speeds need not import from
 
 from __future__ import annotations
 
+FORM = r"[a-z0-9][a-z0-9-]{0,19}"
+"""What a stage may be called."""
+
 QUEUES = {
     "separation_queue": "separation",
     "separation_long_queue": "separation-long",

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import stripe
+from stripe import V1Services
 
 from domain.errors import NotFound
 from domain.packs import Pack
@@ -32,13 +33,7 @@ class StripePayments:
         """now: epoch milliseconds, to tell stale webhooks."""
         self._configuration = configuration
         self._now = now
-        base = configuration.api_base
-        self._client = stripe.StripeClient(
-            configuration.api_key,
-            base_addresses={"api": base} if base else {},
-            max_network_retries=RETRIES,
-            http_client=_http(base),
-        ).v1
+        self._client = connected(configuration.api_key, configuration.api_base)
 
     def open_checkout(self, purchase_id: str, user_id: str, pack: Pack) -> Session:
         """A page on which the user can pay for the pack; the same purchase again: the same page.
@@ -111,6 +106,16 @@ def _all(kind: type[T], fetch: Callable[..., Any], request: dict[str, Any]) -> I
     with translated():
         for each in fetch(request).auto_paging_iter():
             yield read(kind, each.to_dict())
+
+
+def connected(api_key: str, base: str) -> V1Services:
+    """Stripe's client for that account. base: instead of Stripe's own address, empty for that."""
+    return stripe.StripeClient(
+        api_key,
+        base_addresses={"api": base} if base else {},
+        max_network_retries=RETRIES,
+        http_client=_http(base),
+    ).v1
 
 
 def _http(base: str) -> stripe.RequestsClient:
