@@ -199,7 +199,7 @@ class PersonRequired(Forbidden):
 
 
 class ConfirmationRequired(Forbidden):
-    """What cannot be taken back is to be confirmed, or asked for right after having signed in."""
+    """What cannot be taken back has to be confirmed."""
 
     code = "confirmation_required"
 

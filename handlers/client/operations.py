@@ -710,8 +710,8 @@ class Operations(ABC):
 
         Open jobs are cancelled; credits that are left are forfeited; media, lists, keys,
         deliveries and stored answers go, and with the key of your personal data whatever can be
-        read of it in histories and backups. Confirm it by your address in the body, or by
-        having signed in during the last five minutes. Afterwards every request is answered 410.
+        read of it in histories and backups. Confirm it by your address in the body. Afterwards
+        every request is answered 410.
         """
         asked = Request(method="DELETE", path="/v1/me", body=body)
         return self._call(asked, ErasureBegun)

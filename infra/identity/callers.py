@@ -13,16 +13,14 @@ class Caller(Struct, frozen=True):
 
     admin: the token was asked for as an administrator's. scopes: what an API key may do; None for
     a signed-in person, who may do everything. session: the sign-in that the token belongs to;
-    empty for API keys. auth_time: when the person signed in, epoch seconds; 0 for API keys.
-    mark: stands for the person's address, where that was on the list of administrators when the
-    token was made (see ``Identity.mark``).
+    empty for API keys. mark: stands for the person's address, where that was on the list of
+    administrators when the token was made (see ``Identity.mark``).
     """
 
     user_id: str
     admin: bool = False
     scopes: tuple[str, ...] | None = None
     session: str = ""
-    auth_time: int = 0
     mark: str = ""
 
 

@@ -112,9 +112,8 @@ class Identity:
         except jwt.InvalidTokenError:
             raise Unauthenticated("The token is not valid; sign in again.") from None
         session, mark = str(claims.get("sid", "")), str(claims.get("mark", ""))
-        auth_time = int(str(claims.get("auth_time", claims["iat"])))
         admin = claims.get("admin") is True
-        return Caller(str(claims["sub"]), admin, None, session, auth_time, mark)
+        return Caller(str(claims["sub"]), admin, None, session, mark)
 
     def _claims(self, token: str) -> dict[str, object]:
         head = jwt.get_unverified_header(token)

@@ -792,8 +792,8 @@ export interface paths {
          * Forget me
          * @description Open jobs are cancelled; credits that are left are forfeited; media, lists, keys, deliveries
          *     and stored answers go, and with the key of your personal data whatever can be read of it in
-         *     histories and backups. Confirm it by your address in the body, or by having signed in during the
-         *     last five minutes. Afterwards every request is answered 410.
+         *     histories and backups. Confirm it by your address in the body. Afterwards every request is
+         *     answered 410.
          */
         delete: operations["eraseMe"];
         options?: never;
