@@ -16,7 +16,7 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 
-from domain.errors import InsufficientScope, KeyInUse, KeyReused, PersonRequired
+from domain.errors import AccountErased, InsufficientScope, KeyInUse, KeyReused, PersonRequired
 from handlers.api.problems import MEDIA_TYPE
 from handlers.api.requests import administrator
 
@@ -80,8 +80,9 @@ def _name_codes(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
         named = set(codes(said[number])) if number in said else set()
         if not (named and number in _ONLY_SAID):
             named |= set(_USUAL.get(number, ()))
-        if number == 403 and operation.get("security"):
-            named |= _forbidding(handler)
+        if operation.get("security"):
+            named |= _forbidding(handler) if number == 403 else set()
+            named |= {AccountErased.code} if number == AccountErased.status else set()
         if _takes_key(operation):
             named |= {KeyReused.code} if number == KeyReused.status else set()
             named |= {KeyInUse.code} if number == KeyInUse.status else set()

@@ -8,10 +8,13 @@ allow on the loopback for development, they are the same without that prefix and
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from litestar.datastructures import Cookie
 
 _SESSION, _LOGIN = "splitsound-session", "splitsound-login"
+MOST_LOGINS = 8
+"""That are on their way in one browser; more would fill up the head of each of its requests."""
 
 
 def session(base: str, token: str, seconds: int) -> Cookie:
@@ -39,6 +42,18 @@ def login(base: str, state: str, sealed: str, seconds: int) -> Cookie:
 def login_over(base: str, state: str) -> Cookie:
     """Drops it."""
     return _cookie(base, login_name(base, state), "", 0, strict=False)
+
+
+def surplus(base: str, sent: Iterable[str]) -> list[Cookie]:
+    """Drop the oldest sign-ins on their way, so that there is room for one more.
+
+    sent: names of cookies, as the browser sent them: the older first (RFC 6265, section 5.4).
+    """
+    kept = [name for name in sent if name.startswith(f"{_prefix(base)}{_LOGIN}-")]
+    return [
+        _cookie(base, name, "", 0, strict=False)
+        for name in kept[: max(0, len(kept) - MOST_LOGINS + 1)]
+    ]
 
 
 def login_name(base: str, state: str) -> str:

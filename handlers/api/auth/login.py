@@ -74,7 +74,7 @@ async def begin(
     except SplitSoundError as error:
         return _told(request, back, error)
     cookie = cookies.login(base, pending.state, application.pending_logins.seal(pending), SECONDS)
-    return _onward(url, cookie)
+    return _onward(url, cookie, *cookies.surplus(base, request.cookies))
 
 
 @get(

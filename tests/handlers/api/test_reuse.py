@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -220,10 +221,17 @@ def test_usage_counts_no_audio_twice(
     assert total.items() >= expected.items()
 
 
+def _patiently(person: Person, asset_id: str) -> httpx.Response:
+    """Under one key, again while the first request with it still runs."""
+    while (answer := person.ask(asset_id, key="once")).status_code == 409:
+        time.sleep(0.02)
+    return answer
+
+
 def test_twenty_at_once(watched: Person, first: dict[str, Any]) -> None:
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: watched.ask(first["asset_id"]), range(20)))
-        same = list(pool.map(lambda _: watched.ask(first["asset_id"], key="once"), range(20)))
+        same = list(pool.map(lambda _: _patiently(watched, first["asset_id"]), range(20)))
     assert {a.status_code for a in answers + same} == {201}
     jobs = [a.json() for a in answers]
     assert len({job["job_id"] for job in jobs}) == 20

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from commands import EraseUser, FinishErasure
+from handlers.api.auth import cookies
 from infra.bootstrap import Application
 from infra.identity import DEVELOPMENT
 from infra.identity.openid import challenge
@@ -555,3 +556,13 @@ def test_who_was_erased_comes_back_as_somebody_new(
     assert again["user_id"] == user_id
     me = {"Authorization": f"Bearer {again['access_token']}"}
     assert anyone.get("/v1/credits", headers=me).json()["available"] == 100
+
+
+def test_sign_ins_that_are_never_finished_do_not_fill_the_browsers_head(
+    anyone: httpx.Client,
+) -> None:
+    pages = [location(anyone.get("/v1/auth/local/login")) for _ in range(cookies.MOST_LOGINS + 4)]
+    waiting = [name for name in anyone.cookies if "splitsound-login-" in name]
+    assert len(waiting) == cookies.MOST_LOGINS
+    assert location(anyone.get(typed(pages[-1], somebody()))) == PAGE
+    assert_problem(anyone.get(typed(pages[0], somebody())), 403, "sign_in_refused")

@@ -4535,7 +4535,7 @@ export interface operations {
                         /** @constant */
                         status?: 410;
                         /** @enum {unknown} */
-                        code?: "upload_expired";
+                        code?: "account_erased" | "upload_expired";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -4770,7 +4770,7 @@ export interface operations {
                         /** @constant */
                         status?: 410;
                         /** @enum {unknown} */
-                        code?: "upload_expired";
+                        code?: "account_erased" | "upload_expired";
                     } & components["schemas"]["Problem"];
                 };
             };
@@ -5160,7 +5160,7 @@ export interface operations {
                         /** @constant */
                         status?: 410;
                         /** @enum {unknown} */
-                        code?: "upload_expired";
+                        code?: "account_erased" | "upload_expired";
                     } & components["schemas"]["Problem"];
                 };
             };
