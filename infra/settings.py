@@ -74,7 +74,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     session_idle_days: Annotated[int, whole(1, 3650), "days until an unused sign-in ends"] = 30
     session_longest_days: Annotated[int, whole(1, 3650), "days until any sign-in ends"] = 180
     admin_emails_csv: Annotated[
-        kinds.Addresses, "who may sign in as administrator, where the provider's word counts"
+        kinds.Addresses, "who may sign in as administrator; ADMIN_EMAILS_CSV is read too"
     ] = ""
     issuer: Annotated[Name, "issuer of access tokens"] = "splitsound"
     audience: Annotated[Name, "audience of access tokens"] = "splitsound-api"
