@@ -565,4 +565,4 @@ def test_sign_ins_that_are_never_finished_do_not_fill_the_browsers_head(
     waiting = [name for name in anyone.cookies if "splitsound-login-" in name]
     assert len(waiting) == cookies.MOST_LOGINS
     assert location(anyone.get(typed(pages[-1], somebody()))) == PAGE
-    assert_problem(anyone.get(typed(pages[0], somebody())), 403, "sign_in_refused")
+    assert_problem(anyone.get(typed(pages[0], somebody())), 400, "sign_in_refused")
