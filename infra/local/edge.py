@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from litestar.enums import ScopeType
@@ -32,10 +33,12 @@ class Edge:
             await send(message)
 
         await self._app(scope, receive, answering)
-        self._log.info(
-            "request",
-            method=scope.get("method"),
-            path=scope["path"][:200],
-            status=status,
-            ms=round(1000 * (time.perf_counter() - begun), 1),
-        )
+        # A log that cannot be written must not cost anybody their answer.
+        with suppress(Exception):
+            self._log.info(
+                "request",
+                method=scope.get("method"),
+                path=scope["path"][:200],
+                status=status,
+                ms=round(1000 * (time.perf_counter() - begun), 1),
+            )

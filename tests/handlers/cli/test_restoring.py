@@ -23,9 +23,9 @@ from tests.conftest import Cloud
 from tests.handlers.cli.operators import WHY, do, some_work, splitsound
 
 
-def rows(application: Application) -> dict[str, Any]:
+def rows(application: Application) -> dict[tuple[str, str, str], str]:
     """What people read, by projection and place; versions may lag where nothing moved the row."""
-    found = {}
+    found: dict[tuple[str, str, str], str] = {}
     for projection in projections.ALL.values():
         number = application.operating.generations.live(projection.name)
         for row in application.rows.scan(projection.generation(number)):
