@@ -680,8 +680,8 @@ class Line(Struct, frozen=True, kw_only=True):
 class MadeKey(Struct, frozen=True, kw_only=True):
     """key: the key itself, told this once.
 
-    A request that is sent again under its Idempotency-Key makes no second key, and nobody knows
-    the first one's text any more: it is null then. Revoke that key and make another.
+    A request that is sent again under its Idempotency-Key makes no second key. For a day it is
+    answered as the first time; later nobody knows the text any more, and it is null.
     """
 
     key_id: str

@@ -191,14 +191,3 @@ def test_a_token_outlives_no_removal_from_the_list(admin: Person, settings: Sett
             answer = http.get("/v1/admin/streams/job-1")
             assert assert_problem(answer, 403, "not_an_admin")["missing"] == ["list"]
             assert http.get("/v1/jobs").status_code == 200
-
-
-def test_a_list_beside_the_development_provider_is_warned_of(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with serving(Application(settings)):
-        pass
-    assert "anyone can become an administrator" in capsys.readouterr().out
-    with serving(Application(msgspec.structs.replace(settings, admin_emails_csv=""))):
-        pass
-    assert "administrator" not in capsys.readouterr().out

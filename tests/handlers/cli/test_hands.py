@@ -110,7 +110,7 @@ def until(ask: Callable[[], httpx.Response], status: int) -> httpx.Response:
 
 def test_only_what_there_is_can_be_paused(shell: Shell, application: Application) -> None:
     for subject, known in (
-        ("model:nosuch", "spleeter-2stems"), ("projection:nosuch", "credits, jobs"),
+        ("model:nosuch", "spleeter-2stems"), ("projection:nosuch", "credits, erasures, jobs"),
         ("everything", "what can be paused is intake"),
     ):  # fmt: skip
         refused = shell("pause", subject, "--reason", "x")

@@ -52,8 +52,12 @@ def test_what_needs_a_hand_comes_last_with_what_to_type(
     snapshot = shell("status", "--json").data
     assert snapshot["paused"][0]["subject"] == "intake"
     lanes = {"short", "long", "gpu-short", "gpu-long"}
-    assert snapshot["operations"]["queues"].keys() == lanes | {"probe", "projections"}
-    assert snapshot["operations"]["dead_letters"].keys() == {"separation", "probe", "projections"}
+    assert snapshot["operations"]["queues"].keys() == lanes | {
+        "probe", "projections", "webhooks",
+    }  # fmt: skip
+    assert snapshot["operations"]["dead_letters"].keys() == {
+        "separation", "probe", "projections", "webhooks",
+    }  # fmt: skip
 
 
 def test_lanes_say_who_works_there(shell: Shell, application: Application) -> None:
