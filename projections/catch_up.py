@@ -144,9 +144,19 @@ def _written(reading: Reading, folded: Folded, seen: Row | None, heads: Heads | 
     if folded.head:
         version, mends = (seen.version, seen.mends) if seen else (0, 0)
         if not reading.rows.write(folded.head, folded.lines, version, mends):
+            _take_back(reading, folded)
             return False
         if heads:
             heads.note(folded.head)
     if folded.stuck:
         raise folded.stuck
     return True
+
+
+def _take_back(reading: Reading, folded: Folded) -> None:
+    """Lines are put before the head. Where the person was erased meanwhile, they go again."""
+    if not folded.head or not folded.lines:
+        return
+    later = reading.history.read(folded.head.stream, folded.head.version)
+    if any(piece(commit).erases for commit in later):
+        reading.rows.delete(folded.lines)

@@ -1,8 +1,9 @@
 """A whole stack in which each process has nothing but the rights of its role on AWS.
 
-The emulator enforces actions and resources. It knows no ``dynamodb:LeadingKeys`` and no role that
-is assumed, so here a statement with such a condition counts without it, and the API signs URLs
-with the signer's rights beside its own.
+The emulator enforces actions and resources, with exceptions. It knows no ``LeadingKeys`` and no
+role that is assumed, so here a statement with such a condition counts without it, and the API signs URLs
+with the signer's rights beside its own. It asks for batch calls of SQS by names that AWS does not
+have, and judges calls on streams without their resource.
 """
 
 from __future__ import annotations
@@ -36,9 +37,20 @@ ROLES = {
 # The local stack looks for the stream's name; in Lambda the mapping names it.
 TAIL = {
     "Effect": "Allow",
-    "Action": "dynamodb:DescribeTable",
+    "Action": [
+        "dynamodb:DescribeTable", "dynamodb:DescribeStream", "dynamodb:GetRecords",
+        "dynamodb:GetShardIterator",
+    ],
+    "Resource": "*",
+}  # fmt: skip
+# On a laptop alone the deliverer looks for what a killed emulator has forgotten.
+CATCH_UP = {
+    "Effect": "Allow",
+    "Action": "dynamodb:Scan",
     "Resource": f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/splitsound-{STAGE}-events",
 }
+LOCALLY = {"relay": TAIL, "deliverer": CATCH_UP}
+BATCHES = {"sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:SendMessage"}
 
 
 class Confined(LocalStack):
@@ -60,8 +72,8 @@ class Confined(LocalStack):
         """An IAM user with the rights of that component's roles."""
         iam = self.emulator.access.client("iam")
         allowed = [_plain(s) for role in ROLES[name] for s in statements(role, STAGE, ACCOUNT)]
-        if name == "relay":
-            allowed.append(TAIL)
+        if name in LOCALLY:
+            allowed.append(LOCALLY[name])
         user = f"as-{name}-{len(iam.list_users()['Users'])}"
         iam.create_user(UserName=user)
         policy = json.dumps({"Version": "2012-10-17", "Statement": allowed})
@@ -72,7 +84,9 @@ class Confined(LocalStack):
 
 
 def _plain(statement: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in statement.items() if key != "Condition"}
+    plain = {key: value for key, value in statement.items() if key != "Condition"}
+    actions = plain["Action"] if isinstance(plain["Action"], list) else [plain["Action"]]
+    return plain | {"Action": [*actions, *(f"{a}Batch" for a in actions if a in BATCHES)]}
 
 
 @pytest.fixture(scope="module")

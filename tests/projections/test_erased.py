@@ -27,6 +27,7 @@ from projections.catch_up import anew, catch_up
 from projections.checking import Check, lines_of
 from projections.doorbell import ring
 from projections.folding import fold, piece
+from projections.heads import Heads
 from projections.projection import ERASED_BODY, Projection
 from projections.query import at_least, latest, own
 from projections.sweeping import Target
@@ -105,6 +106,16 @@ def test_a_projector_that_comes_late_brings_nothing_back(world: World) -> None:
     head = world.rows.head("jobs@1", "job-done")
     assert head is not None
     assert head.body == ERASED_BODY
+
+
+def test_a_doorbell_that_comes_late_leaves_no_line_behind(world: World) -> None:
+    """Lines are put before the head, by whoever remembers the stream's beginning."""
+    first = next(iter(world.store.read("credits-u")))
+    erased(world)
+    catch_up(CREDITS_VIEW, "credits-u", world.reading)
+    assert not lines_of(world.reading, "credits@1", "credits-u")
+    catch_up(CREDITS_VIEW, "credits-u", world.reading, [ring(first)], heads=Heads())
+    assert not lines_of(world.reading, "credits@1", "credits-u")
 
 
 def test_checks_find_nothing_wrong(world: World) -> None:
