@@ -1,9 +1,9 @@
 """A whole stack in which each process has nothing but the rights of its role on AWS.
 
 The emulator enforces actions and resources, with exceptions. It knows no ``LeadingKeys`` and no
-role that is assumed, so here a statement with such a condition counts without it, and the API signs URLs
-with the signer's rights beside its own. It asks for batch calls of SQS by names that AWS does not
-have, and judges calls on streams without their resource.
+role that is assumed, so here a statement with such a condition counts without it, and the API
+signs URLs with the signer's rights beside its own. It asks for batch calls of SQS by names that
+AWS does not have, and judges calls on streams without their resource.
 """
 
 from __future__ import annotations
