@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.handlers.api.buyers import opened
 from tests.handlers.api.conftest import Served
 from tests.handlers.api.people import Person
@@ -35,11 +33,3 @@ def run(served: Served, person: Person, where: Path, *options: str) -> None:
 
 def test_a_few_requests_of_each_kind(served: Served, admin: Person, tmp_path: Path) -> None:
     run(served, admin, tmp_path, "--phases", "examples,coverage", "--max-examples", "3")
-
-
-@pytest.mark.long
-def test_many_requests_and_what_follows_from_them(
-    served: Served, admin: Person, tmp_path: Path
-) -> None:
-    run(served, admin, tmp_path, "--phases", "examples,coverage,fuzzing,stateful",
-        "--max-examples", "40")  # fmt: skip
