@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
 import ssl
 import threading
 import time
@@ -78,9 +79,9 @@ def test_what_an_answer_says_is_shown_without_control_characters() -> None:
 
 
 def test_nobody_listens() -> None:
-    with talking(receivers.hang) as port:
-        pass
-    assert post(f"http://127.0.0.1:{port}/").error == "not_connected"
+    with socket.socket() as taken:  # bound, so that nobody else gets the port, and not listening
+        taken.bind(("127.0.0.1", 0))
+        assert post(f"http://127.0.0.1:{taken.getsockname()[1]}/").error == "not_connected"
 
 
 def test_a_name_that_means_something_else_by_now_is_not_connected_to() -> None:
