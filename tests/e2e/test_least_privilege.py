@@ -49,7 +49,7 @@ CATCH_UP = {
     "Action": "dynamodb:Scan",
     "Resource": f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/splitsound-{STAGE}-events",
 }
-LOCALLY = {"relay": TAIL, "deliverer": CATCH_UP}
+LOCALLY: dict[str, dict[str, Any]] = {"relay": TAIL, "deliverer": CATCH_UP}
 BATCHES = {"sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:SendMessage"}
 
 
