@@ -36,6 +36,12 @@ def operation_of(document: dict[str, Any], method: str, path: str) -> dict[str, 
     return None
 
 
+def events_of(media: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The schema of what each event of a stream carries, by the event's name."""
+    each = [way["properties"] for way in media["x-itemSchema"]["oneOf"]]
+    return {told["event"]["const"]: told["data"]["contentSchema"] for told in each}
+
+
 @cache
 def _contract() -> dict[str, Any]:
     return contract()
@@ -121,8 +127,10 @@ class Document:
         operation = self._operation(request.method.lower(), request.url.path)
         self.seen.add((operation["operationId"], answer.status_code))
         declared = operation["responses"][str(answer.status_code)]
-        if answer.content:
-            kind = answer.headers["content-type"].partition(";")[0]
+        kind = answer.headers.get("content-type", "").partition(";")[0]
+        if answer.content and kind == "text/event-stream":
+            self._check_events(declared["content"][kind], answer.text)
+        elif answer.content:
             text = kind.startswith("text/") or kind == "application/jsonl"
             body = msgspec.json.encode(answer.text) if text else answer.content
             self.hold(declared["content"][kind]["schema"], body)
@@ -132,6 +140,12 @@ class Document:
             assert name in answer.headers or not header.get("required"), name
         if answer.is_success:
             self._check_sent(operation, request)
+
+    def _check_events(self, media: dict[str, Any], text: str) -> None:
+        for event in text.rstrip("\n").split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in event.split("\n"))
+            if "data" in fields:  # else it is a comment or says when to come back
+                self.hold(events_of(media)[fields["event"]], fields["data"].encode())
 
     def _check_sent(self, operation: dict[str, Any], request: httpx.Request) -> None:
         body = operation.get("requestBody")

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from tests.handlers.api.documented import events_of
+
 Schema = dict[str, Any]
 _LOWEST = ("minimum", "exclusiveMinimum", "minLength", "minItems")
 _HIGHEST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
@@ -122,8 +124,23 @@ def _response(
         if kind not in after.get("content", {}):
             yield f"{status} is no more sent as {kind}"
             continue
-        for what in comparison.of(media["schema"], after["content"][kind]["schema"]):
+        for what in _answered(media, after["content"][kind], comparison):
             yield f"{status}{what}"
+
+
+def _answered(
+    before: dict[str, Any], after: dict[str, Any], comparison: _Comparison
+) -> Iterator[str]:
+    if "x-itemSchema" not in before:
+        yield from comparison.of(before["schema"], after["schema"])
+        return
+    was, now = events_of(before), events_of(after)  # a new one breaks nobody
+    for name, schema in was.items():
+        if name not in now:
+            yield f" no more sends {name}"
+            continue
+        for what in comparison.of(schema, now[name]):
+            yield f" {name}{what}"
 
 
 class _Comparison:

@@ -61,6 +61,12 @@ def codes(document: Document) -> list[str]:
     return found
 
 
+def events(document: Document) -> list[Document]:
+    content = operation(document, "/v1/events", "get")["responses"]["200"]["content"]
+    found: list[Document] = content["text/event-stream"]["x-itemSchema"]["oneOf"]
+    return found
+
+
 def drop(document: Document, name: str, member: str) -> None:
     del schema(document, name)["properties"][member]
     if member in schema(document, name)["required"]:
@@ -148,6 +154,8 @@ BREAKING: dict[str, Callable[[Document], object]] = {
     "a header may be missing": lambda d: operation(d, "/v1/jobs", "get")["responses"]["200"][
         "headers"
     ]["ETag"].update(required=False),
+    "an event is not sent any more": lambda d: events(d).pop(0),
+    "a member of an event is gone": lambda d: drop(d, "JobChange", "version"),
     "a problem has no code of old": lambda d: codes(d).remove("price_changed"),
     "a problem's code has another status": lambda d: operation(d, "/v1/jobs", "post")[
         "responses"
@@ -182,6 +190,9 @@ ADDING: dict[str, Callable[[Document], object]] = {
     ].update(type="number"),
     "no more null in an answer": lambda d: schema(d, "Job")["properties"].update(
         gain_db={"type": "number"}
+    ),
+    "an event": lambda d: events(d).append(
+        msgspec.json.decode(msgspec.json.encode(events(d)[0]).replace(b'"job"', b'"mood"'))
     ),
     "a header": lambda d: operation(d, "/v1/jobs", "get")["responses"]["200"]["headers"].update(
         {"X-Mood": {"schema": {"type": "string"}}}

@@ -12,7 +12,7 @@ import msgspec
 from infra.bootstrap import Application
 from infra.settings import Settings
 from tests.handlers.api.conftest import Served, serving
-from tests.handlers.api.documented import Document
+from tests.handlers.api.documented import Document, events_of
 from tests.handlers.api.listening import QUICK, Moved, listening, project, settle
 from tests.handlers.api.people import Person, assert_problem, client
 
@@ -73,10 +73,7 @@ def test_events_say_what_the_document_declares(
     for path, template in ((moved.path, "/v1/jobs/{job_id}/events"), (PATH, PATH)):
         content = document.text["paths"][template]["get"]["responses"]["200"]["content"]
         assert list(content) == ["text/event-stream"]
-        declared = {
-            each["properties"]["event"]["const"]: each["properties"]["data"]["contentSchema"]
-            for each in content["text/event-stream"]["x-itemSchema"]["oneOf"]
-        }
+        declared = events_of(content["text/event-stream"])
         seen: set[str] = set()
         with listening(quick.url, moved.person, path) as listener:
             moved.report("separate", 0.5 if path == PATH else 0.25)

@@ -91,8 +91,8 @@ def test_interrupted_it_says_how_to_go_on(application: Application, capsys: Any)
         process.wait()
     assert process.returncode == 130
     assert "of 32 parts folded; queries read the same rows as before" in errors
-    assert "projections rebuild credits` goes on from there" in errors
-    assert "projections drop credits --generation 2` gives it up" in errors
+    assert "projections rebuild credits --reason TEXT` goes on from there" in errors
+    assert "projections drop credits --generation 2 --reason TEXT` gives it up" in errors
     listed = splitsound(capsys, "projections", "list").out
     assert "unfinished: @2" in listed
     assert "nobody works on the rebuild" in listed
