@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import msgspec
 import pytest
 from msgspec import Struct
@@ -30,6 +31,9 @@ def pytest_configure() -> None:
         del os.environ[name]
     # The keys work nowhere: a client made by mistake fails instead of reaching an account.
     os.environ |= CloudAccess("http://127.0.0.1:9", "no-such-key", "no-such-secret").environment()
+    # How long an example takes says more about the machine than about the code.
+    hypothesis.settings.register_profile("splitsound", deadline=None)
+    hypothesis.settings.load_profile("splitsound")
 
 
 class Cloud(Struct, frozen=True):

@@ -292,7 +292,7 @@ BASE = base()
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(STEPS)
 def test_credits_are_conserved_whatever_happens(steps: list[Step]) -> None:
     history = History(BASE, StillClock())

@@ -63,7 +63,7 @@ def insist(world: World, command: Command, cmd: str) -> None:
             return
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 1_000_000))
 def test_a_job_is_made_once_and_charged_at_most_once(seed: int) -> None:
     chance, clock = random.Random(seed), StillClock()

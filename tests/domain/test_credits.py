@@ -93,7 +93,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=3000)
 @given(STEPS, st.integers(0, 50))
 def test_credits_are_conserved_at_every_version(steps: list[Step], pace: int) -> None:
     state, history = CREDITS.state(), []

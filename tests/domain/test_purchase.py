@@ -103,7 +103,7 @@ MESSAGES = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(MESSAGES, st.integers())
 def test_any_order_and_any_repetition_gives_the_same_state(
     messages: list[Message], seed: int

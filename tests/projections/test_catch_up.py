@@ -94,7 +94,7 @@ def sweep_all(reading: Reading) -> None:
     sweep([Target(p, 1) for p in projections.ALL.values()], reading)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False), st.floats(0, 1))
 def test_any_delivery_gives_the_same_rows(seed: int, chance: random.Random, loss: float) -> None:
     world = history(seed)
@@ -113,7 +113,7 @@ def batch(bell: Doorbell) -> dict[str, Any]:
     return {"Records": [{"messageId": "m", "body": envelope(bell)}]}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.integers(0, 10_000))
 def test_two_projectors_at_once_write_each_commit_once(seed: int, other: int) -> None:
     """The second projector acts between any read and write of the first."""

@@ -58,7 +58,7 @@ def _is_dropping(catalogue: Catalogue, number: int) -> bool:
     return any(g.number == number and g.state == "dropping" for g in catalogue.generations)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(steps, max_size=40))
 def test_one_is_live_whatever_happens(sequence: list[tuple[str, str, int, int]]) -> None:
     catalogue, folded = first(1), {1}

@@ -79,7 +79,7 @@ class TestLiveExport:
         st.permutations(STREAMS),
         st.sampled_from([1, 2, 500]),
     )
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     def test_whatever_commands_run_meanwhile(
         self, history: History, meanwhile: list[list[list[str]]], names: list[str], batch: int
     ) -> None:

@@ -179,7 +179,6 @@ def test_every_name_in_an_expression_is_a_placeholder(dynamodb: DynamoDBStore, c
 
 @settings(
     max_examples=6,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

@@ -215,7 +215,7 @@ class TestCrashBetweenPutAndFsync:
         assert returned == list(memory.scan())
         assert hashes(tmp_path) == {c.hash for c in returned}
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(
         known=st.sampled_from([1, 100]),
         steps=st.lists(

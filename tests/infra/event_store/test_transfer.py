@@ -91,7 +91,7 @@ def piped(data: bytes) -> BinaryIO:
 
 
 @given(histories)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_an_import_gives_the_same_commits_once(history: History) -> None:
     source, target = filled(history), MemoryStore(SetClock())
     data = exported(source)
@@ -104,7 +104,7 @@ def test_an_import_gives_the_same_commits_once(history: History) -> None:
 
 
 @given(histories, st.randoms(use_true_random=False), st.integers(0, 40))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_interleaved_streams_and_half_done_imports(
     history: History, chance: random.Random, done: int
 ) -> None:
@@ -120,7 +120,7 @@ def test_interleaved_streams_and_half_done_imports(
 
 
 @given(histories, st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_cut_file_is_noticed_and_the_whole_one_finishes_the_work(
     history: History, data: st.DataObject
 ) -> None:
@@ -136,7 +136,7 @@ def test_a_cut_file_is_noticed_and_the_whole_one_finishes_the_work(
 
 
 @given(histories, st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_an_edited_byte_is_noticed_before_anything_is_written(
     history: History, data: st.DataObject
 ) -> None:
@@ -248,7 +248,7 @@ class TestChain:
     """The hash chain detects any commit that was changed, removed from the middle, reordered."""
 
     @given(st.integers(3, 8), st.data())
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_it(self, count: int, data: st.DataObject) -> None:
         store = filled([(["notes-a", "notes-b"], f"t{n}") for n in range(count)])
         commits = list(store.read("notes-a"))

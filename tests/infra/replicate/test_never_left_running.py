@@ -45,7 +45,7 @@ MIX = song(0.1)
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(
     faults=misfortunes(),
     states=STATES,
