@@ -44,7 +44,7 @@ down: ## stop the running stack
 test: install typescript ## run the test suite: make test ARGS="-k name"
 	@exec .venv/bin/pytest -m "not long" $(PARALLEL) $(ARGS)
 
-test-long: install ## run the tests that take minutes each
+test-long: install $(VALIDATOR) ## run the tests that take minutes each
 	@exec .venv/bin/pytest -m long $(ARGS)
 
 lint: $(APP) $(VALIDATOR) ## ruff, mypy --strict, cfn-lint, sam validate
