@@ -5,15 +5,19 @@ S3, change sets, waiting, deleting), CloudFormation and all services as far as m
 and `splitsound projections`. Not real: the templates lack what ministack refuses (see
 ``emulated``) and do not ask for TLS; docker is a program that writes down what it is asked, and so
 is `splitsound smoke`, since https://api.DOMAIN is on no network here. That the files as they are
-pass through sam unharmed is tested by itself.
+pass through sam unharmed is tested by itself, and so is what the real smoke test says of an API
+that was told what its task's definition tells it.
 """
 
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,7 @@ import yaml
 
 from infra.bootstrap import Application
 from infra.local.emulator import Emulator
+from infra.local.ports import free_port
 from infra.local.stack import adopted
 from infra.local.template import CloudFormationLoader
 from infra.settings import from_environment
@@ -32,12 +37,19 @@ from projections.projection import Projection
 from projections.purchases import PURCHASES_VIEW
 from tests.infra.stacks import emulated
 from tests.infra.stacks.checkout import DOMAIN, NAMES, Checkout
-from tests.infra.stacks.policies import ROOT
+from tests.infra.stacks.policies import ROOT, document
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 HOSTED = '[{"name": "sam audio", "says": "it\'s \\"large\\", really", "é": "\\u00e9"}]'
 """For REPLICATE_MODELS: all that a shell and sam may trip over."""
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """One of our own: its functions are called each minute, which slows others down."""
+    with Emulator(tmp_path_factory.mktemp("account")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -165,12 +177,20 @@ def test_a_stage_comes_changes_and_goes(checkout: Checkout) -> None:
     assert again.returncode == 0, again.stdout + again.stderr
 
 
-def test_the_smallest_stage(checkout: Checkout) -> None:
+def test_the_smallest_stage_serves_with_its_secrets_as_they_are_made(checkout: Checkout) -> None:
     done = checkout.run("deploy", SMALL="true", CERTIFICATE=checkout.certificate())
     assert done.returncode == 0, done.stdout + done.stderr
     assert list(checkout.stacks()) == ["access", "data", "network", "api"]
     assert checkout.parameters("api")["WorkerInTask"] == "true"
     assert len(_images(checkout)) == 2
+    with _api(checkout) as url:
+        tried = _smoke(checkout, url)
+    # All but `ready`: no projector runs here.
+    assert {line.split()[0] for line in tried if "FAILED" not in line} >= {
+        "lives",
+        "offers",
+        "keys",
+    }
 
 
 def test_what_fails_stops_the_rest_and_leaves_nothing_in_the_way(checkout: Checkout) -> None:
@@ -221,6 +241,63 @@ def _protected(checkout: Checkout) -> dict[str, bool]:
         part: dynamodb.describe_table(TableName=name)["Table"]["DeletionProtectionEnabled"]
         for part, name in named.items()
     }
+
+
+@contextmanager
+def _api(checkout: Checkout) -> Iterator[str]:
+    """The container `api` as ECS would start it: what its definition tells it, and the secrets."""
+    client, port = checkout.access.client, free_port(None)
+    [family, *_] = client("ecs").list_task_definition_families(
+        familyPrefix=f"splitsound-{checkout.stage}-api"
+    )["families"]
+    told = client("ecs").describe_task_definition(taskDefinition=family)["taskDefinition"]
+    [container] = [c for c in told["containerDefinitions"] if c["name"] == "api"]
+    environment = {each["name"]: each["value"] for each in container["environment"]}
+    stored = client("secretsmanager").get_secret_value(
+        SecretId=f"splitsound/{checkout.stage}/secrets"
+    )["SecretString"]
+    # The emulator forgets which; the file says it.
+    containers = document("api")["Resources"]["Definition"]["Properties"]["ContainerDefinitions"]
+    for each in containers[0]["Secrets"]:
+        key = each["ValueFrom"]["Fn::Join"][1][1].strip(":")
+        environment[each["Name"]] = json.loads(stored)[key]
+    # It is asked from this machine; and nobody gives it the role of a task, which alone signs.
+    here = {
+        "SPLITSOUND_API_HOST": "127.0.0.1", "SPLITSOUND_API_PORT": str(port),
+        "SPLITSOUND_SIGNER_ROLE": "",
+    }  # fmt: skip
+    command = [ROOT / ".venv" / "bin" / "python", *container["command"][1:]]
+    with subprocess.Popen(
+        command, cwd=checkout.root, env=checkout.access.environment() | environment | here
+    ) as process:
+        try:
+            _await(process, port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def _await(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        assert process.poll() is None, "the API ended"
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            assert time.monotonic() < deadline, "the API did not come up"
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _smoke(checkout: Checkout, url: str) -> list[str]:
+    """The lines of the real `splitsound smoke`, one for each step and more."""
+    done = subprocess.run(
+        [ROOT / ".venv" / "bin" / "splitsound", "smoke", url],
+        env=checkout.access.environment() | {"PYTHONPATH": str(checkout.root)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout.splitlines()
 
 
 def _was_projected(checkout: Checkout, projection: Projection[Any]) -> None:
