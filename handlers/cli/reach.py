@@ -21,6 +21,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_DATA = ".splitsound"
 DEFAULT_EMAIL = "you@example.com"
+NAMING = frozenset({"SPLITSOUND_EVENTS_TABLE", "SPLITSOUND_STAGE"})
+"""Whichever of these is set names a deployed stack: by its parts, or by its stage."""
 
 data_option = click.option(
     "--data",
@@ -134,7 +136,7 @@ def application(data: Path, *, writing: bool = False) -> Application:
     writing: commits go through the local journal, as every acknowledged commit must.
     Raises NoStack.
     """
-    if "SPLITSOUND_EVENTS_TABLE" not in os.environ:
+    if NAMING.isdisjoint(os.environ):
         _adopt_local(data)
     import msgspec
 

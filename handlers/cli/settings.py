@@ -12,7 +12,7 @@ import click
 
 from handlers.cli import terminal
 from handlers.cli.outcome import FAILED
-from handlers.cli.reach import data_option, json_option
+from handlers.cli.reach import NAMING, data_option, json_option
 from handlers.cli.tables import Table, hanging, write
 from handlers.cli.words import counted, named, safe
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _HIDDEN = "(set)"
 # What is longer would make the column wider than a window.
 _LONGEST_DEFAULT = 30
-# One of these names a deployed stack, as for other commands.
-_NAMING = ("SPLITSOUND_EVENTS_TABLE", "SPLITSOUND_STAGE")
 
 
 @click.command("settings")
@@ -55,7 +53,7 @@ def _here(data: Path) -> tuple[str, Mapping[str, str]]:
     from infra.local.lock import running
     from infra.local.stack import environment_of
 
-    if any(name in os.environ for name in _NAMING):
+    if not NAMING.isdisjoint(os.environ):
         return "the environment", os.environ
     state = running(data)
     environment = environment_of(data) if state and state.url else {}

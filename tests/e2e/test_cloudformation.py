@@ -18,23 +18,12 @@ import yaml
 from botocore.exceptions import ClientError
 
 from infra.local.access import CloudAccess
-from infra.local.provision import TEMPLATE
 from infra.local.stack import LocalStack
-from infra.local.template import CloudFormationLoader
 from tests.e2e.browser import Browser
 from tests.e2e.conftest import IMPATIENT
-from tests.infra.stacks.policies import document
+from tests.infra.stacks import emulated
+from tests.infra.stacks.emulated import IMAGE, REFUSED
 
-REFUSED = {
-    "AWS::Events::Archive",
-    "AWS::ApplicationAutoScaling::ScalableTarget",
-    "AWS::ApplicationAutoScaling::ScalingPolicy",
-    "AWS::ECS::CapacityProvider",
-    "AWS::ECS::ClusterCapacityProviderAssociations",
-    "AWS::Budgets::Budget",
-}
-"""Types that ministack 1.5.33 does not know; only a real account shows them."""
-IMAGE = "/test/gpu-image"
 CERTIFICATE = "arn:aws:acm:us-east-1:000000000000:certificate/12345678-1234-1234-1234-123456789012"
 PARAMETERS: dict[str, dict[str, str]] = {
     "access": {},
@@ -79,39 +68,12 @@ def _prepare(access: CloudAccess) -> None:
 
 def template(name: str) -> dict[str, Any]:
     """The stack as it is deployed, packages in S3, without what the emulator refuses."""
-    if name == "data":
-        text = TEMPLATE.read_text().replace("ContentUri: .", "ContentUri: s3://packages/code.zip")
-        text = text.replace("CodeUri: .", "CodeUri: s3://packages/code.zip")
-        found: dict[str, Any] = yaml.load(text, Loader=CloudFormationLoader)  # a SafeLoader
-    else:
-        found = dict(document(name))
-    kept = {n: r for n, r in found["Resources"].items() if _is_known(r)}
-    left_out = found["Resources"].keys() - kept.keys()
-    return {**found, "Resources": {n: _without(r, left_out) for n, r in kept.items()}}
-
-
-def _is_known(resource: dict[str, Any]) -> bool:
-    """Beside REFUSED it knows no alarm that computes with metrics."""
-    return resource["Type"] not in REFUSED and "Metrics" not in resource.get("Properties", {})
-
-
-def _without(resource: dict[str, Any], left_out: set[str]) -> dict[str, Any]:
-    """The resource, asking for nothing that is left out."""
-    given = resource.get("Properties", {})
-    properties = {k: v for k, v in given.items() if not _names(v, left_out)}
-    if resource["Type"] == "AWS::ECS::Service":
-        properties["DesiredCount"] = (
-            0  # it takes a parameter's number for a text, and counts with it
-        )
-    needs = [n for n in resource.get("DependsOn", []) if n not in left_out]
-    rest = {k: v for k, v in resource.items() if k != "DependsOn"}
-    return {**rest, "Properties": properties, **({"DependsOn": needs} if needs else {})}
-
-
-def _names(value: Any, names: set[str]) -> bool:
-    if isinstance(value, dict):
-        return value.get("Ref") in names or any(_names(v, names) for v in value.values())
-    return isinstance(value, list) and any(_names(v, names) for v in value)
+    found = emulated.template(name)
+    told = [resource["Properties"] for resource in found["Resources"].values()]
+    for properties in [*told, found.get("Globals", {}).get("Function", {})]:
+        for uri in properties.keys() & {"ContentUri", "CodeUri"}:
+            properties[uri] = "s3://packages/code.zip"
+    return found
 
 
 def deploy(access: CloudAccess, name: str, parameters: Mapping[str, str]) -> None:

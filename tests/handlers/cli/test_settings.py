@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from handlers.cli import reach
 from handlers.cli.settings import command
 from infra.settings import table as every
 from tests.infra.test_settings import REQUIRED
@@ -55,3 +57,11 @@ def test_a_stage_that_lacks_its_account_is_wrong(monkeypatch: pytest.MonkeyPatch
     done = settings(monkeypatch, "--json", SPLITSOUND_STAGE="prod")
     assert done.return_value == 1
     assert "SPLITSOUND_ACCOUNT" in json.loads(done.stdout)["mistakes"][0]
+
+
+def test_a_stage_is_what_commands_work_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without the names of its parts: they follow from it. No local stack runs here."""
+    monkeypatch.setenv("SPLITSOUND_STAGE", "prod")
+    monkeypatch.setenv("SPLITSOUND_ACCOUNT", "123456789012")
+    found = reach.application(tmp_path).settings
+    assert found.events_table == "splitsound-prod-events"
