@@ -201,8 +201,7 @@ class Application(AwsClients):
         """The read models' rows."""
         from infra.rows import DynamoDBRows
 
-        endpoint = os.environ.get("AWS_ENDPOINT_URL")
-        return DynamoDBRows(self.settings.read_models_table, self.region, endpoint)
+        return DynamoDBRows(self.dynamodb, self.settings.read_models_table)
 
     @cached_property
     def operating(self) -> Reading:

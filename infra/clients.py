@@ -35,8 +35,10 @@ class AwsClients:
 
     @cached_property
     def dynamodb(self) -> Any:
-        """For all tables but the read models', whose library makes its own."""
-        return self.client("dynamodb")
+        """For all tables."""
+        from infra.straight import StraightClient
+
+        return StraightClient(self.client("dynamodb"))
 
     @cached_property
     def s3(self) -> Any:
