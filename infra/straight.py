@@ -21,6 +21,8 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import BotoCoreError
 from botocore.parsers import create_parser
 
+from infra.exchange import Exchange, Unheard, pool_of
+
 _OPERATIONS = {
     "batch_get_item": "BatchGetItem",
     "batch_write_item": "BatchWriteItem",
@@ -104,13 +106,14 @@ class StraightClient:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        # botocore has no public way to a client's credentials and connections.
+        # botocore has no public way to a client's credentials.
         self._credentials = client._request_signer._credentials
-        self._connections = client._endpoint.http_session
         self._url: str = client.meta.endpoint_url
         self._host, path = urlsplit(self._url)[1:3]
+        pool = pool_of(client)
+        self._exchange = Exchange(pool)
         # What is unusual is botocore's from the first try on.
-        self._usual = self._credentials is not None and path in ("", "/")
+        self._usual = None not in (self._credentials, pool) and path in ("", "/")
         self._parser = create_parser("json")
         for name, operation in _OPERATIONS.items():
             setattr(self, name, partial(self._ask, name, operation))
@@ -131,7 +134,7 @@ class StraightClient:
             answer = self._sent(operation, _encode(request))
             if answer.status_code == 200:
                 return _answers.decode(answer.content)
-        except (BotoCoreError, msgspec.MsgspecError):
+        except (BotoCoreError, Unheard, msgspec.MsgspecError):
             return None
         if answer.status_code != 400:
             return None
@@ -149,7 +152,7 @@ class StraightClient:
         for _, answer in heard:
             if answer is not None:
                 return answer
-        return self._connections.send(request)
+        return self._exchange.post(headers, body)
 
     def _refusal(self, operation: str, answer: Any) -> dict[str, Any]:
         """The error as botocore reads it, with what the operation says in it."""
