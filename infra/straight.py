@@ -6,7 +6,7 @@ result, or by a refusal that stands, is botocore's: it sends the same request ag
 rules for throttles, faults and timeouts, and raises what it always does.
 """
 
-from __future__ import annotations
+# Annotations are not postponed: msgspec would compile each of them anew at every start.
 
 import hmac
 import uuid
@@ -53,8 +53,8 @@ class Value(TypedDict, total=False):
     BS: list[bytes]
     BOOL: bool
     NULL: bool
-    L: list[Value]
-    M: dict[str, Value]
+    L: list["Value"]
+    M: dict[str, "Value"]
 
 
 _Item = dict[str, Value]
