@@ -11,6 +11,8 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from infra import tracing
@@ -19,21 +21,28 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict
 
 
+class _AtFirstUse(ModuleType):
+    """Stands for a module until somebody asks it for something."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self.__name__), name)
+
+
 @contextmanager
-def _without(package: str) -> Iterator[None]:
-    """As if it were not installed, unless it is loaded already."""
-    if package in sys.modules:
-        yield
-        return
-    sys.modules[package] = None  # type: ignore[assignment]
+def _instead(**modules: ModuleType | None) -> Iterator[None]:
+    """Those, unless they are loaded already; None as if it were not installed."""
+    ours = {name: module for name, module in modules.items() if name not in sys.modules}
+    sys.modules.update(ours)  # type: ignore[arg-type]
     try:
         yield
     finally:
-        del sys.modules[package]
+        for name in ours:
+            del sys.modules[name]
 
 
 # It would draw tracebacks with rich, which takes longer to load than all of ours; lines are JSON.
-with _without("rich"):
+# It has loggers to await, and we none; nor is anything of ours a greenlet.
+with _instead(rich=None, better_exceptions=None, greenlet=None, asyncio=_AtFirstUse("asyncio")):
     import structlog
 
 _STRUCK = "[struck out]"
