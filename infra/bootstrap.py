@@ -7,58 +7,43 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from domain.catalog import Catalog, Limits
 from domain.errors import Invalid
-from domain.packs import Packs, parse
-from domain.retention import Retention
-from infra import signing
-from infra.bus import Bus
-from infra.clients import AwsClients
-from infra.clock import SystemClock, SystemIds
-from infra.keys import KeyFiles, KeyStore, KeyTable, KmsSealing
-from infra.operations import (
-    CachedGenerations,
-    Deliveries,
-    DynamoDBOperations,
-    OperationalTable,
-    ParkedStreams,
-    Pulses,
-    Speeds,
-    TableGenerations,
-    Turns,
-)
-from infra.operations.answers import Answers
-from infra.operations.predictions import Predictions
-from infra.operations.sessions import DAY, Sessions
-from infra.payments import configured
-from infra.queue import Queue
+from infra.clock import SystemIds
+from infra.operational import OperationalParts
 from infra.settings import Settings
 from infra.stage import LANE_QUEUES
-from infra.switchboard import CachedSwitchboard
-from projections.catch_up import Reading
-from projections.results import KnownResults
 
 # Imported where they are made: a function in Lambda waits for what it needs and for no more.
 if TYPE_CHECKING:
     from commands import Context
+    from domain.catalog import Catalog
+    from domain.packs import Packs
+    from domain.retention import Retention
+    from infra.bus import Bus
     from infra.digests.bucket import AuditBucket
     from infra.digests.signers import Signer
     from infra.identity import Identity
     from infra.identity.openid import OpenIDProvider
     from infra.identity.pending import PendingLogins
+    from infra.keys import KeyStore
     from infra.objects import Objects
+    from infra.operations.answers import Answers
+    from infra.operations.sessions import Sessions
     from infra.payments.gateway import StripePayments
     from infra.personal import PersonalFields
+    from infra.queue import Queue
     from infra.rows import DynamoDBRows
     from infra.separators import Separators, Source
+    from infra.switchboard import CachedSwitchboard
     from infra.webhooks import AddressGuard
+    from projections.catch_up import Reading
 
 PRICE_LIST = "2026-11"
 DEFAULT_MODEL = "spleeter-2stems"
 
 
 @dataclass(frozen=True)
-class Application(AwsClients):
+class Application(OperationalParts):
     """Every part, made when it is first asked for; a process makes only what it needs.
 
     process: names this process's journal on the local stack.
@@ -66,11 +51,6 @@ class Application(AwsClients):
 
     settings: Settings
     process: str = "main"
-
-    @cached_property
-    def clock(self) -> SystemClock:
-        """Time."""
-        return SystemClock()
 
     @cached_property
     def ids(self) -> SystemIds:
@@ -93,23 +73,33 @@ class Application(AwsClients):
     @cached_property
     def catalog(self) -> Catalog:
         """What this deployment offers: the separators that are installed."""
+        from domain.catalog import Catalog, Limits
+
         limits = Limits(self.settings.max_seconds, self.settings.max_bytes)
         return Catalog(self.separators.models, DEFAULT_MODEL, limits, PRICE_LIST)
 
     @cached_property
     def separators(self) -> Separators:
         """The models; each is loaded when it is first used. Raises Invalid, Unavailable."""
-        from infra.separators import Separators, checkpoints, speech, spleeter
+        from infra.separators import Separators, speech, spleeter
+
+        sources = [*spleeter.sources(), *speech.sources(), *self._stored(), *self._hosted()]
+        return Separators(sources)
+
+    def _stored(self) -> list[Source]:
+        if not self.settings.models:
+            return []
+        from infra.separators import checkpoints
 
         place = self.settings.work_directory
         cache = place / "models" if place else None
-        stored = checkpoints.sources(self.settings.models, cache, lambda: self.s3)
-        return Separators([*spleeter.sources(), *speech.sources(), *stored, *self._hosted()])
+        return checkpoints.sources(self.settings.models, cache, lambda: self.s3)
 
     def _hosted(self) -> list[Source]:
         settings = self.settings
         if not settings.replicate_api_token:
             return []
+        from infra.operations.predictions import Predictions
         from infra.publishing import Publisher
         from infra.separators import replicate
 
@@ -127,6 +117,7 @@ class Application(AwsClients):
     def context(self) -> Context:
         """What command handlers work with."""
         from commands import Context
+        from projections.results import KnownResults
 
         return Context(
             self.store, self.clock, self.ids, self.personal, self.catalog,
@@ -137,6 +128,8 @@ class Application(AwsClients):
     @property
     def retention(self) -> Retention:
         """How long media are kept."""
+        from domain.retention import Retention
+
         settings = self.settings
         return Retention(
             settings.retention_days_originals,
@@ -147,47 +140,16 @@ class Application(AwsClients):
     @cached_property
     def switchboard(self) -> CachedSwitchboard:
         """What operators hold shut."""
+        from infra.switchboard import CachedSwitchboard
+
         return CachedSwitchboard(self.store, self.clock)
-
-    @cached_property
-    def operational_table(self) -> OperationalTable:
-        """What is neither a fact nor a view of facts."""
-        return OperationalTable(self.dynamodb, self.settings.operations_table)
-
-    @cached_property
-    def operations(self) -> DynamoDBOperations:
-        """Live progress of jobs."""
-        return DynamoDBOperations(self.operational_table, self.clock)
-
-    @cached_property
-    def parked(self) -> ParkedStreams:
-        """Streams that a read model cannot follow."""
-        return ParkedStreams(self.operational_table)
-
-    @cached_property
-    def pulses(self) -> Pulses:
-        """Signs of life."""
-        return Pulses(self.operational_table)
-
-    @cached_property
-    def speeds(self) -> Speeds:
-        """How fast models are here."""
-        return Speeds(self.operational_table)
-
-    @cached_property
-    def deliveries(self) -> Deliveries:
-        """Messages to webhook endpoints."""
-        return Deliveries(self.operational_table, self.clock)
 
     @cached_property
     def answers(self) -> Answers:
         """First answers to Idempotency-Keys."""
-        return Answers(self.operational_table, self.personal, self.clock)
+        from infra.operations.answers import Answers
 
-    @cached_property
-    def turns(self) -> Turns:
-        """Who sends to which webhook endpoint."""
-        return Turns(self.operational_table, self.clock)
+        return Answers(self.operational_table, self.personal, self.clock)
 
     @cached_property
     def webhook_guard(self) -> AddressGuard:
@@ -201,23 +163,30 @@ class Application(AwsClients):
         """The read models' rows."""
         from infra.rows import DynamoDBRows
 
-        endpoint = os.environ.get("AWS_ENDPOINT_URL")
-        return DynamoDBRows(self.settings.read_models_table, self.region, endpoint)
+        return DynamoDBRows(self.dynamodb, self.settings.read_models_table)
 
     @cached_property
     def operating(self) -> Reading:
         """What rebuilds and checks work with: the generations as they stand at this moment."""
+        from infra.operations import TableGenerations
+        from projections.catch_up import Reading
+
         return Reading(self.store, self.rows, TableGenerations(self.operational_table))
 
     @cached_property
     def reading(self) -> Reading:
         """What queries and projectors work with: generations at most CACHE_SECONDS old."""
+        from infra.operations import CachedGenerations
+        from projections.catch_up import Reading
+
         exact = self.operating
         return Reading(exact.history, exact.rows, CachedGenerations(exact.generations))
 
     @cached_property
     def keys(self) -> KeyStore:
         """Secrets. Raises Invalid when the settings name no place for them."""
+        from infra.keys import KeyFiles, KeyTable, KmsSealing
+
         settings = self.settings
         if settings.keys_table and settings.keys_key:
             sealing = KmsSealing(self.client("kms"), settings.keys_key)
@@ -229,6 +198,8 @@ class Application(AwsClients):
     @cached_property
     def people(self) -> KeyStore:
         """People's data keys, wrapped already: in the same table, but KMS is not asked for each."""
+        from infra.keys import KeyFiles, KeyTable
+
         if isinstance(self.keys, KeyFiles):
             return self.keys
         return KeyTable(self.dynamodb, self.settings.keys_table, None)
@@ -266,6 +237,8 @@ class Application(AwsClients):
     @cached_property
     def sessions(self) -> Sessions:
         """Sign-ins that last."""
+        from infra.operations.sessions import DAY, Sessions
+
         secret = self.keys.get_or_make("sessions.key", lambda: os.urandom(32))
         idle, longest = self.settings.session_idle_days, self.settings.session_longest_days
         return Sessions(
@@ -277,6 +250,7 @@ class Application(AwsClients):
         """The media bucket."""
         import aioboto3
 
+        from infra import signing
         from infra.objects import S3_CONFIG, Objects
 
         role, seconds = self.settings.signer_role, self.settings.presign_seconds
@@ -304,12 +278,17 @@ class Application(AwsClients):
     @cached_property
     def packs(self) -> Packs:
         """What is sold, by name; nothing where nobody can pay. Raises Invalid."""
+        from domain.packs import parse
+        from infra.payments import configured
+
         sold = parse(self.settings.credit_packs)
         return sold if configured(self.settings) else {}
 
     @cached_property
     def payments(self) -> StripePayments | None:
         """Stripe; None where nothing is sold. Raises Invalid."""
+        from infra.payments import configured
+
         configuration = configured(self.settings)
         if configuration is None:
             return None
@@ -320,6 +299,8 @@ class Application(AwsClients):
     @cached_property
     def bus(self) -> Bus:
         """Doorbells out."""
+        from infra.bus import Bus
+
         return Bus(self.client("events"), self.settings.event_bus)
 
     def queue(self, name: str) -> Queue:
@@ -328,5 +309,7 @@ class Application(AwsClients):
         Dead letters: ``separation_dlq`` of all lanes, ``probe_dlq``, ``projections_dlq``,
         ``webhooks_dlq`` or ``janitor_dlq``.
         """
+        from infra.queue import Queue
+
         field = name if name.endswith("_dlq") else LANE_QUEUES.get(name, f"{name}_queue")
         return Queue(self.sqs, getattr(self.settings, field))

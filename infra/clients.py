@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import os
 import threading
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,10 @@ class AwsClients:
 
     @cached_property
     def dynamodb(self) -> Any:
-        """For all tables but the read models', whose library makes its own."""
-        return self.client("dynamodb")
+        """For all tables."""
+        from infra.straight import StraightClient
+
+        return StraightClient(self.client("dynamodb"))
 
     @cached_property
     def s3(self) -> Any:
@@ -63,8 +65,16 @@ class AwsClients:
     @cached_property
     def _session(self) -> boto3.session.Session:
         session = botocore.session.get_session()
-        session.get_component("data_loader").file_loader = _Descriptions()
+        loader = session.get_component("data_loader")
+        loader.file_loader = _Descriptions()
+        loader.list_available_services = partial(_described, loader)
         return boto3.session.Session(region_name=self.region, botocore_session=session)
+
+
+def _described(loader: Any, _type: str) -> list[str]:
+    """The services that botocore knows; it would look into each one's folder to say so."""
+    places = (Path(place) for place in loader.search_paths)
+    return [each.name for place in places if place.is_dir() for each in place.iterdir()]
 
 
 class _Descriptions(JSONFileLoader):  # type: ignore[misc]  # botocore has no types

@@ -11,6 +11,8 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from infra import tracing
@@ -19,21 +21,28 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict
 
 
+class _AtFirstUse(ModuleType):
+    """Stands for a module until somebody asks it for something."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self.__name__), name)
+
+
 @contextmanager
-def _without(package: str) -> Iterator[None]:
-    """As if it were not installed, unless it is loaded already."""
-    if package in sys.modules:
-        yield
-        return
-    sys.modules[package] = None  # type: ignore[assignment]
+def _instead(**modules: ModuleType | None) -> Iterator[None]:
+    """Those, unless they are loaded already; None as if it were not installed."""
+    ours = {name: module for name, module in modules.items() if name not in sys.modules}
+    sys.modules.update(ours)  # type: ignore[arg-type]
     try:
         yield
     finally:
-        del sys.modules[package]
+        for name in ours:
+            del sys.modules[name]
 
 
 # It would draw tracebacks with rich, which takes longer to load than all of ours; lines are JSON.
-with _without("rich"):
+# It has loggers to await, and we none; nor is anything of ours a greenlet.
+with _instead(rich=None, better_exceptions=None, greenlet=None, asyncio=_AtFirstUse("asyncio")):
     import structlog
 
 _STRUCK = "[struck out]"
@@ -48,6 +57,13 @@ _SECRETS = re.compile(
     r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
     re.IGNORECASE,
 )
+_TELLING = (
+    "@", "x-amz-", "bearer", "basic", "dpop", "authorization", "cookie", "-signature", "eyj",
+    "k_live_", "k_test_", "whsec_", "ssk_", "r8_", "akia", "asia",
+)  # fmt: skip
+"""Each secret has one of these in it, in small letters. To look for them is quick; the expression
+is slow, and nearly no line has any.
+"""
 
 
 def configure(component: str, level: str = "info") -> structlog.stdlib.BoundLogger:
@@ -110,6 +126,11 @@ def _without_secrets(_logger: Any, _method: str, line: Any) -> str:
 
 def struck(text: str) -> str:
     """The text without what looks like a token, a key, a signature, a cookie or an address."""
+    # Not ASCII: some letters are small ones of others to the expression, and not to ``lower``.
+    if text.isascii():
+        small = text.lower()
+        if not any(mark in small for mark in _TELLING):
+            return text
     return _SECRETS.sub(_replaced, text)
 
 

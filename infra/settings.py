@@ -4,9 +4,8 @@ Each field says what it is and of which kind (``infra.kinds``), and ``splitsound
 them as a table.
 """
 
-from __future__ import annotations
+# Not postponed: msgspec would compile every annotation anew, which took 10 ms of every start.
 
-import difflib
 import logging
 import os
 from collections.abc import Mapping
@@ -287,7 +286,9 @@ def _strangers(given: Mapping[str, str]) -> tuple[list[tuple[str, str]], list[st
     for name in given:
         if name in _FIELDS:
             continue
-        alike = difflib.get_close_matches(name, _FIELDS, 1, _ALIKE)
+        from difflib import get_close_matches  # which nobody needs whose settings are right
+
+        alike = get_close_matches(name, _FIELDS, 1, _ALIKE)
         if alike:
             mistyped.append((PREFIX + name.upper(), PREFIX + alike[0].upper()))
         else:
@@ -297,9 +298,7 @@ def _strangers(given: Mapping[str, str]) -> tuple[list[tuple[str, str]], list[st
 
 def _missing(given: Mapping[str, str]) -> list[str]:
     missing = [
-        PREFIX + f.name.upper()
-        for f in msgspec.structs.fields(Settings)
-        if f.required and f.name not in given
+        PREFIX + f.name.upper() for f in _FIELDS.values() if f.required and f.name not in given
     ]
     if not missing:
         return []

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import projections
 from projections.catch_up import Reading
 from projections.generations import Catalogue, first
 from projections.projection import Projection
-from projections.rebuild import Rebuild
-from projections.sweeping import Swept, Target, sweep
+
+if TYPE_CHECKING:
+    from projections.sweeping import Swept, Target
 
 _UNKNOWN = 0
 """The version of code that left no note."""
@@ -23,6 +24,8 @@ def level(reading: Reading, now: Callable[[], int]) -> Swept:
     Nobody compares before that switch: the code that runs is the code that is wanted, and
     nobody is being served yet.
     """
+    from projections.sweeping import Target, sweep
+
     targets: list[Target] = []
     for projection in projections.ALL.values():
         catalogue = _found(projection, reading)
@@ -52,6 +55,9 @@ def _found(projection: Projection[Any], reading: Reading) -> Catalogue:
 
 
 def _rebuild(projection: Projection[Any], reading: Reading, now: Callable[[], int]) -> None:
+    # A projector only notes, and starts without it.
+    from projections.rebuild import Rebuild
+
     Rebuild(
         projection, reading, "up", now, settle=lambda: None, pause=time.sleep, dead=lambda _: True
     ).run(accept=True)

@@ -43,6 +43,7 @@ from infra.clock import SystemClock, SystemIds
 from infra.event_store.dynamodb import DynamoDBStore
 from infra.event_store.memory import MemoryStore
 from infra.metering import Meter, Units
+from infra.straight import StraightClient
 from tests.conftest import Cloud
 
 SONG = Audio(44_100 * 240, 44_100, 2)
@@ -133,7 +134,7 @@ def client(cloud: Cloud) -> Client:
 
 def metered(cloud: Cloud) -> Client:
     """A user who is not there yet."""
-    meter = Meter(cloud.client("dynamodb"), snapshots=False)
+    meter = Meter(StraightClient(cloud.client("dynamodb")), snapshots=False)
     return Client(meter, _context(meter, cloud.resources.events_table))
 
 

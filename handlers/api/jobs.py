@@ -11,8 +11,10 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from commands import CancelSeparation, DeleteJob, Position, RequestSeparation, RestoreJob
+from commands.dispatch import Command
 from commands.quotes import Quote, quote
 from commands.separations import Wish
+from domain.commit import Meta
 from domain.credits import MAX_AMOUNT
 from domain.errors import (
     AssetGone,
@@ -190,8 +192,8 @@ async def requested(
         fresh=key is None,
         **asdict(_wish(data)),
     )
-    left = await service.execute(command, service.meta(user_id, request.request_id, route, key))
-    return await _after_command(service, user_id, left)
+    meta = service.meta(user_id, request.request_id, route, key)
+    return await _done(service, user_id, command, meta)
 
 
 @get(
@@ -260,8 +262,7 @@ async def cancel(
     known_id("job", job_id)
     route = f"jobs/{job_id}/cancel"
     meta = service.meta(request.user, request.request_id, route, idempotency_key)
-    left = await service.execute(CancelSeparation(request.user, job_id), meta)
-    return await _after_command(service, request.user, left)
+    return await _done(service, request.user, CancelSeparation(request.user, job_id), meta)
 
 
 @delete(
@@ -279,8 +280,7 @@ async def remove(job_id: FromPath[str], request: ApiRequest, service: Api) -> Jo
     """
     known_id("job", job_id)
     meta = service.meta(request.user, request.request_id, f"jobs/{job_id}", None)
-    left = await service.execute(DeleteJob(request.user, job_id), meta)
-    return await _after_command(service, request.user, left)
+    return await _done(service, request.user, DeleteJob(request.user, job_id), meta)
 
 
 @post(
@@ -296,13 +296,15 @@ async def restore(job_id: FromPath[str], request: ApiRequest, service: Api) -> J
     """Takes a deletion back, until ``deleted_until``. Again is harmless."""
     known_id("job", job_id)
     meta = service.meta(request.user, request.request_id, f"jobs/{job_id}/restore", None)
-    left = await service.execute(RestoreJob(request.user, job_id), meta)
-    return await _after_command(service, request.user, left)
+    return await _done(service, request.user, RestoreJob(request.user, job_id), meta)
 
 
-async def _after_command(service: Service, user_id: str, left: Position) -> Job:
-    service.project(JOBS_VIEW, left.stream, left.commit)
-    return await service.run(_told, service, user_id, left)
+async def _done(service: Service, user_id: str, command: Command, meta: Meta) -> Job:
+    def told(left: Position) -> Job:
+        service.project(JOBS_VIEW, left.stream, left.commit)
+        return _told(service, user_id, left)
+
+    return await service.execute_and(command, meta, told)
 
 
 def _told(service: Service, user_id: str, left: Position) -> Job:

@@ -25,8 +25,9 @@ _READS = frozenset({"GET", "HEAD"})
 _UNCOUNTED = frozenset({401, 403, 404, 405})
 
 
-def admitted(connection: ASGIConnection[Any, Any, Any, Any], route: BaseRouteHandler) -> None:
+async def admitted(connection: ASGIConnection[Any, Any, Any, Any], route: BaseRouteHandler) -> None:
     """A guard behind ``authenticated``. Raises TooManyRequests."""
+    # Nothing here waits; but what is not async Litestar calls in a thread of its own.
     name = route.opt.get("rate", _usual(connection.scope))
     if name is not None:
         _take(connection.app.state.service, connection.scope, name)
@@ -34,7 +35,7 @@ def admitted(connection: ASGIConnection[Any, Any, Any, Any], route: BaseRouteHan
 
 async def counted(request: Request[Any, Any, Any]) -> None:
     """Before route handlers that anybody may ask. Raises TooManyRequests."""
-    admitted(request, request.route_handler)
+    await admitted(request, request.route_handler)
 
 
 def struck(service: Service, scope: Scope, status: int) -> TooManyRequests | None:

@@ -149,14 +149,30 @@ class Service:
 
     async def execute(self, command: Command, meta: Meta) -> Position:
         """Run a command; where it left its own stream."""
+        return await self.execute_and(command, meta, lambda left: left)
+
+    async def execute_and(self, command: Command, meta: Meta, then: Callable[[Position], T]) -> T:
+        """Run a command, and what follows of where it left its own stream, in the same thread: to
+        get into one and out again costs as much as a small request to a table.
+        """
+        written: list[Position] = []
+
+        def work() -> T:
+            written.extend(execute(self.application.context, command, meta))
+            return then(written[0])
+
         with tracing.stage(f"command {type(command).__name__}") as stage:
             meta = replace(meta, trace=stage.trace)
-            positions = await self.run(execute, self.application.context, command, meta)
-        for position in positions:
+            try:
+                return await self.run(work)
+            finally:
+                self._tell(written, meta.actor)
+
+    def _tell(self, written: Sequence[Position], actor: str) -> None:
+        for position in written:
             self.acknowledged.note(position.stream, position.version)
             for listener in self.listeners:
-                listener(position.stream, position.version, meta.actor)
-        return positions[0]
+                listener(position.stream, position.version, actor)
 
     async def own(
         self, projection: Projection[View], stream: str, owner: str, min_version: int

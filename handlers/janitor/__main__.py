@@ -8,7 +8,6 @@ from handlers.janitor import Purging
 from handlers.janitor.erasing import Erasing
 from handlers.janitor.tidying import Tidying
 from handlers.operating.tidying import media_bucket
-from handlers.polling import consume, every, stop_on_signals
 from infra.bootstrap import Application
 from infra.logs import configure
 from infra.settings import from_environment
@@ -44,6 +43,8 @@ def build_tidying(application: Application, log: object) -> Tidying:
 
 def main() -> None:
     """Until SIGTERM or SIGINT."""
+    from handlers.polling import consume, every, stop_on_signals  # which a function has no use for
+
     settings = from_environment()
     log = configure("janitor", settings.log_level)
     application = Application(settings, "janitor")

@@ -11,9 +11,10 @@ from msgspec import Struct
 
 from commands import TidyMedia, execute
 from commands.dispatch import Context
-from domain.commit import JOURNALED, Meta
+from domain.commit import Meta
 from domain.errors import Refused
 from domain.job import ABSENT, JOB, OPEN, JobState
+from handlers.operating.sleeping import sleeps
 from infra.bootstrap import Application
 from infra.media_bucket import Lying, MediaBucket
 from infra.objects import job_prefix
@@ -60,9 +61,3 @@ def is_stray(state: JobState, found: Lying) -> bool:
         return False
     # An upload that was never finished is no object, whatever key it was for.
     return bool(found.upload_id) or found.key not in state.named
-
-
-def sleeps(context: Context, stream: str) -> bool:
-    """Whether the stream was imported from another stage and nobody has acted on it here."""
-    newest = next(iter(context.store.newest_first(stream)), None)
-    return newest is not None and newest.origin not in (None, JOURNALED)

@@ -7,7 +7,6 @@ import socket
 from typing import Any
 
 import projections
-from handlers.polling import consume, stop_on_signals
 from handlers.projector import Projector
 from handlers.projector.vitals import Vitals
 from infra import tracing
@@ -33,6 +32,8 @@ def build(application: Application, log: Any) -> Projector:
 
 def main() -> None:
     """Until SIGTERM or SIGINT."""
+    from handlers.polling import consume, stop_on_signals  # which a function has no use for
+
     settings = from_environment()
     log = configure("projector", settings.log_level)
     application = Application(settings, "projector")

@@ -29,7 +29,7 @@ from domain.commit import Meta
 from domain.controls import of_model
 from domain.errors import SplitSoundError, StaleAttempt
 from domain.job import JOB
-from handlers.operating.tidying import sleeps
+from handlers.operating.sleeping import sleeps
 from handlers.sweeper.watching import Watch
 from infra.operations import DynamoDBOperations
 from infra.queue import Message, Queue

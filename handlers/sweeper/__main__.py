@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 
 import projections
-from handlers.polling import every, stop_on_signals
 from handlers.sweeper import Sweeper, Work
 from handlers.sweeper.healing import Healing
 from infra.bootstrap import Application
@@ -46,6 +45,8 @@ def build_healing(application: Application, log: object) -> Healing:
 
 def main() -> None:
     """Until SIGTERM or SIGINT."""
+    from handlers.polling import every, stop_on_signals  # which a function has no use for
+
     settings = from_environment()
     log = configure("sweeper", settings.log_level)
     application = Application(settings, "sweeper")

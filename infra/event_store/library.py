@@ -45,7 +45,7 @@ from domain.errors import CommitTooLarge, Unavailable
 from infra.clock import SystemClock, SystemIds
 from infra.event_store.dynamodb import DynamoDBStore
 from infra.event_store.mapper import StructMapper
-from infra.event_store.store import CommitStore, byte_size, chained, check_size
+from infra.event_store.store import CommitStore, StreamTaken, byte_size, chained, check_size
 from infra.event_store.table import create_table, dynamodb_client
 
 _PAGE = 100
@@ -230,9 +230,11 @@ def _stored(
 
 @contextmanager
 def _library_errors() -> Iterator[None]:
-    """Our errors as the ones that the library's users catch; StreamTaken is both."""
+    """Our errors as the ones that the library's users catch."""
     try:
         yield
+    except StreamTaken as error:
+        raise IntegrityError(str(error)) from error
     except CommitTooLarge as error:
         raise DataError(str(error)) from error
     except Unavailable as error:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-from eventsourcing.persistence import IntegrityError
 
 from domain.aggregate import Aggregate, Event
 from domain.commit import Append, Commit, Loaded, Meta, Tip
@@ -28,8 +27,8 @@ SNAPSHOT_BYTES = 6 * 1024
 State = TypeVar("State")
 
 
-class StreamTaken(Conflict, IntegrityError):
-    """Another commit stands at that place. Also the library's IntegrityError."""
+class StreamTaken(Conflict):
+    """Another commit stands at that place."""
 
 
 class CommitStore(ABC):

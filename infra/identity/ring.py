@@ -81,6 +81,12 @@ class SigningKeys:
                     return key
         return None
 
+    def knows(self, kid: str) -> bool:
+        """Whether the key of that name counts, by what was read lately. Waits for nothing."""
+        looked, keys, now = self._looked, self._keys, self._now()
+        fresh = 0 <= now - looked < RELOAD_SECONDS
+        return fresh and any(key.kid == kid for key in _useful(keys, now))
+
     def published(self) -> list[SigningKey]:
         """All keys of which tokens are valid or will be, in the order in which they sign."""
         return list(self._current(RELOAD_SECONDS))

@@ -23,14 +23,18 @@ see ``deliveries``                                messages to webhook endpoints
 
 from __future__ import annotations
 
-from infra.operations.deliveries import Attempt, Deliveries, Delivery
-from infra.operations.generations import CachedGenerations, TableGenerations
-from infra.operations.parked import Parked, ParkedStreams, describe
-from infra.operations.progress import DynamoDBOperations, Progress, Seen
-from infra.operations.pulses import Applied, Pulse, Pulses, WorkerPulse
-from infra.operations.speeds import Speed, Speeds
-from infra.operations.table import OperationalTable
-from infra.operations.turns import Turn, Turns, Waiting
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infra.operations.deliveries import Attempt, Deliveries, Delivery
+    from infra.operations.generations import CachedGenerations, TableGenerations
+    from infra.operations.parked import Parked, ParkedStreams, describe
+    from infra.operations.progress import DynamoDBOperations, Progress, Seen
+    from infra.operations.pulses import Applied, Pulse, Pulses, WorkerPulse
+    from infra.operations.speeds import Speed, Speeds
+    from infra.operations.table import OperationalTable
+    from infra.operations.turns import Turn, Turns, Waiting
 
 __all__ = [
     "Applied",
@@ -55,3 +59,25 @@ __all__ = [
     "WorkerPulse",
     "describe",
 ]
+
+_HOMES = {
+    name: module
+    for module, names in {
+        "deliveries": "Attempt Deliveries Delivery",
+        "generations": "CachedGenerations TableGenerations",
+        "parked": "Parked ParkedStreams describe",
+        "progress": "DynamoDBOperations Progress Seen",
+        "pulses": "Applied Pulse Pulses WorkerPulse",
+        "speeds": "Speed Speeds",
+        "table": "OperationalTable",
+        "turns": "Turn Turns Waiting",
+    }.items()
+    for name in names.split()
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Whoever asks for one of them waits for its module alone: functions in Lambda start so."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -10,13 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from traceback import format_exception
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from infra.operations.table import OperationalTable
 from projections.folding import ReadModelStuck
-from projections.sweeping import Stuck
+
+if TYPE_CHECKING:
+    from projections.sweeping import Stuck
 
 CACHE_SECONDS = 2.0
 

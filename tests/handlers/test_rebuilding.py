@@ -178,7 +178,7 @@ def test_a_throttled_table_slows_a_rebuild_down_and_no_more(filled: Application)
         return AWSResponse(request.url, 400, {}, RawResponse(body))
 
     rebuild = assembled(filled, Pace())
-    clients = [filled.client("dynamodb"), filled.rows._model._get_connection().connection.client]
+    clients = [filled.client("dynamodb"), filled.dynamodb]
     for client in clients:
         client.meta.events.register("before-send.dynamodb", slow_down)
     rebuild.reading = Reading(

@@ -8,6 +8,7 @@ import pytest
 
 from infra.clock import SystemClock
 from infra.identity import Caller, Identity
+from infra.identity.ring import RELOAD_SECONDS
 from infra.keys import KeyFiles
 from infra.settings import Settings
 
@@ -78,3 +79,37 @@ def test_a_token_carries_no_address(tmp_path: Path) -> None:
     mark = ours.mark(OURS, "ada@example.org")
     token = ours.issue(ours.user_id(OURS, "ada@example.org"), admin=True, mark=mark)
     assert "ada" not in str(jwt.decode(token, options={"verify_signature": False}))
+
+
+def test_a_token_is_known_once_it_was_verified_while_it_and_its_key_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = identity(tmp_path)
+    token = ours.issue("usr_1", admin=True)
+    assert ours.known(token) is None
+    assert ours.verify(token) == ours.known(token) == Caller("usr_1", admin=True)
+    assert ours.known(token + "x") is None
+    assert ours.known("") is None
+    over = jwt.decode(token, options={"verify_signature": False})["exp"]
+    with monkeypatch.context() as patch:
+        patch.setattr("infra.identity.tokens.time.time", lambda: over)
+        assert ours.known(token) is None
+    assert ours.known(token)
+    with monkeypatch.context() as patch:
+        # Nobody has looked at the keys lately: whether it counts is not known without a look.
+        patch.setattr(ours.signing_keys, "_looked", ours.signing_keys._looked - RELOAD_SECONDS)
+        assert ours.known(token) is None
+    other = identity(tmp_path / "other").signing_keys
+    ours.signing_keys._keys = tuple(other.published())
+    assert ours.known(token) is None
+
+
+def test_no_more_tokens_are_known_than_so_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.identity.tokens.MOST_KNOWN", 2)
+    ours = identity(tmp_path)
+    tokens = [ours.issue("usr_1") for _ in range(3)]
+    for token in tokens:
+        ours.verify(token)
+    assert [bool(ours.known(token)) for token in tokens] == [False, True, True]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import msgspec
@@ -23,10 +24,16 @@ from infra.local.template import Template
 from infra.memory_rows import MemoryRows
 from infra.metering import item_size
 from infra.rows import DynamoDBRows
+from infra.straight import StraightClient
 from projections.ports import HEAD, Row, Rows
 
 GENERATION, OTHER = "jobs@1", "jobs@10"
 REGION = "us-east-1"
+
+
+def straight(endpoint: str) -> StraightClient:
+    client = boto3.session.Session().client("dynamodb", endpoint_url=endpoint, region_name=REGION)
+    return StraightClient(client)
 
 
 def new_table(endpoint: str) -> DynamoDBRows:
@@ -35,9 +42,9 @@ def new_table(endpoint: str) -> DynamoDBRows:
     declared = next(d for d in template.in_order() if d.name == "ReadModelsTable")
     name = f"rows-{uuid.uuid4().hex[:8]}"
     properties = template.resolve(declared.properties, {}) | {"TableName": name}
-    client = boto3.session.Session().client("dynamodb", endpoint_url=endpoint, region_name=REGION)
+    client = straight(endpoint)
     table(lambda _: client, properties)
-    return DynamoDBRows(name, REGION, endpoint)
+    return DynamoDBRows(client, name)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +139,7 @@ def test_more_lines_than_one_batch_takes(rows: Rows) -> None:
 
 
 def test_a_table_that_is_not_there_is_unavailable(moto: str) -> None:
-    rows = DynamoDBRows("no-such-table", REGION, moto)
+    rows = DynamoDBRows(straight(moto), "no-such-table")
     with pytest.raises(Unavailable):
         rows.head(GENERATION, "job-01")
 
@@ -143,7 +150,66 @@ def test_a_cursor_of_nobodys_is_refused(moto: str) -> None:
             new_table(moto).owned(GENERATION, "usr", 3, cursor)
 
 
-@pytest.mark.parametrize("row", [head(1), head(1, status=None), line(1, 3), head(1, owner="")])
-def test_a_rows_size_is_that_of_its_item(row: Row) -> None:
-    rows = DynamoDBRows("no-such-table", REGION, "http://127.0.0.1:9")
-    assert rows.size(row) == item_size(rows._to_item(row).serialize())
+@pytest.mark.parametrize(
+    "row", [head(1), head(1, status=None), head(1, owner=""), head(1, owner="", sort="")]
+)
+def test_a_rows_size_is_that_of_its_item(moto: str, row: Row) -> None:
+    rows = new_table(moto)
+    assert rows.write(row, [], expected=0)
+    [item] = straight(moto).scan(TableName=rows._table)["Items"]
+    assert rows.size(row) == item_size(item)
+
+
+class Forgetful:
+    """A client that does but one member of each batch, as DynamoDB does when it is busy."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def batch_write_item(self, **request: Any) -> Any:
+        [(table, writes)] = request["RequestItems"].items()
+        self._client.batch_write_item(RequestItems={table: writes[:1]})
+        return {"UnprocessedItems": {table: writes[1:]} if writes[1:] else {}}
+
+    def batch_get_item(self, **request: Any) -> Any:
+        [(table, asked)] = request["RequestItems"].items()
+        now, left = asked["Keys"][:1], asked["Keys"][1:]
+        answer = self._client.batch_get_item(RequestItems={table: {**asked, "Keys": now}})
+        return answer | {"UnprocessedKeys": {table: {**asked, "Keys": left}} if left else {}}
+
+
+def test_what_is_left_of_a_batch_is_done_later(moto: str) -> None:
+    rows = new_table(moto)
+    slow = DynamoDBRows(Forgetful(rows._client), rows._table)
+    lines = [line(1, version) for version in range(1, 6)]
+    assert slow.write(head(1, version=5), lines, expected=0)
+    assert len(rows.lines(GENERATION, "job-01", 10).rows) == 5
+    slow.delete(lines)
+    assert rows.lines(GENERATION, "job-01", 10).rows == []
+    for number in (2, 3):
+        rows.write(head(number), [], expected=0)
+    assert set(slow.heads(GENERATION, ["job-01", "job-02", "job-03", "job-04", "job-02"])) == {
+        "job-01", "job-02", "job-03",
+    }  # fmt: skip
+
+
+def test_a_batch_that_is_never_done_is_unavailable(
+    moto: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.rows._wait", lambda _: None)
+    slow = DynamoDBRows(Forgetful(new_table(moto)._client), "no-such-table")
+    slow._client.batch_write_item = lambda **asked: {"UnprocessedItems": asked["RequestItems"]}
+    with pytest.raises(Unavailable, match="undone"):
+        slow.write(head(1), [line(1, 1)], expected=0)
+
+
+def test_a_page_goes_on_where_dynamodb_ended_one_early(rows: Rows) -> None:
+    big = "x" * 300_000
+    lines = [msgspec.structs.replace(line(1, n), body=f'"{big}"') for n in range(1, 8)]
+    assert rows.write(head(1, version=7), lines, expected=0)
+    page = rows.lines(GENERATION, "job-01", 6)
+    assert [row.version for row in page.rows] == [7, 6, 5, 4, 3, 2]
+    assert page.cursor is not None

@@ -79,6 +79,11 @@ class KeyRing:
         if state.erased and not state.present:
             raise AccountErased("This account was erased. Sign up again to begin anew.")
 
+    def is_here(self, user_id: str) -> bool:
+        """Whether the person was there when last looked for, a moment ago. Waits for nothing."""
+        state = self._recent(user_id, self._clock.now())
+        return state is not None and not state.erased
+
     def _key(self, named: Named, now: int) -> ApiKey | None:
         state = self._recent(named.user_id, now)
         # One that is not known yet may have been made elsewhere a moment ago.

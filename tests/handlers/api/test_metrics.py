@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from botocore.httpsession import URLLib3Session
 from prometheus_client.parser import text_string_to_metric_families
 
 import projections
@@ -15,6 +14,7 @@ from domain.errors import Unavailable
 from handlers.operating import metrics as scraping
 from infra.operations import Pulse
 from infra.operations.pulses import PROJECTOR
+from tests.handlers.api import calling
 from tests.handlers.api.conftest import Served, note_projector
 from tests.handlers.api.operated import deliver, park
 from tests.handlers.api.people import Person, assert_problem
@@ -139,14 +139,7 @@ def test_a_scrape_costs_few_calls(served: Served, monkeypatch: pytest.MonkeyPatc
     scrapes = scraping.Scrapes(served.application)
     scrapes.text()
     running = scrapes.text().decode().split('jobs_open{status="running"} ')[1].partition("\n")[0]
-    calls: list[str] = []
-    send = URLLib3Session.send
-
-    def counting(session: URLLib3Session, request: Any) -> Any:
-        calls.append(request.url)
-        return send(session, request)
-
-    monkeypatch.setattr(URLLib3Session, "send", counting)
+    calls = calling.counted(monkeypatch)
     scrapes.text()
     # As the module says, and now and then the switches and a catalogue that is no longer fresh.
     assert 31 <= len(calls) - float(running) <= 44, calls

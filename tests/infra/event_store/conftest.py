@@ -24,6 +24,7 @@ from infra.event_store.memory import MemoryStore
 from infra.event_store.store import CommitStore
 from infra.event_store.table import create_table, dynamodb_client
 from infra.local.emulator import Emulator
+from infra.straight import StraightClient
 from tests.infra.event_store.notebook import SetClock
 
 _LOCAL = Path(os.environ.get("DYNAMODB_LOCAL", "/nonexistent"))
@@ -50,10 +51,11 @@ def clock() -> SetClock:
     return SetClock()
 
 
-@pytest.fixture
-def client(emulator: Emulator) -> Any:
+@pytest.fixture(params=["boto3's", "straight"])
+def client(request: pytest.FixtureRequest, emulator: Emulator) -> Any:
     """A client of the test's own, whose events may be hooked."""
-    return dynamodb_client(emulator.access.environment())
+    plain = dynamodb_client(emulator.access.environment())
+    return StraightClient(plain) if request.param == "straight" else plain
 
 
 @pytest.fixture
@@ -62,13 +64,18 @@ def table(emulator: Emulator) -> str:
     return _new_table(emulator.access.client("dynamodb"))
 
 
-@pytest.fixture(params=["memory", "dynamodb", *(["dynamodb-local"] if _HAS_LOCAL else [])])
+_STORES = ["memory", "dynamodb", "straight", *(["dynamodb-local"] if _HAS_LOCAL else [])]
+
+
+@pytest.fixture(params=_STORES)
 def store(request: pytest.FixtureRequest, clock: SetClock) -> CommitStore:
     """Every store that promises the same."""
     if request.param == "memory":
         return MemoryStore(clock)
     if request.param == "dynamodb":
         client = request.getfixturevalue("emulator").access.client("dynamodb")
+    elif request.param == "straight":
+        client = StraightClient(request.getfixturevalue("emulator").access.client("dynamodb"))
     else:
         client = dynamodb_client(request.getfixturevalue("dynamodb_local"))
     return DynamoDBStore(client, _new_table(client), clock)

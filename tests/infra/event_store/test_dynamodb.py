@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
@@ -160,12 +161,13 @@ def test_every_name_in_an_expression_is_a_placeholder(dynamodb: DynamoDBStore, c
     # `stream`, `hash`, `types` and many short words are reserved.
     said: list[str] = []
 
-    def note(params: Any, **_: Any) -> None:
+    def note(request: Any, **_: Any) -> None:
+        params = msgspec.json.decode(request.body)
         said.extend(str(v) for k, v in params.items() if k.endswith("Expression"))
         transacted = params.get("TransactItems", [])
         said.extend(member["Put"]["ConditionExpression"] for member in transacted)
 
-    client.meta.events.register("provide-client-params.dynamodb.*", note)
+    client.meta.events.register("before-send.dynamodb", note)
     stream = new_stream()
     write(dynamodb, stream, "a")
     write_together(dynamodb, [stream, new_stream()])
