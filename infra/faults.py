@@ -39,6 +39,7 @@ _FORBIDDEN = re.compile(r"explicit deny in (?P<kind>an? [a-z -]+?)(?=:|\.|,| wit
 _MISSING = re.compile(r"because no (?P<kind>[a-z -]+?) allows")
 _ARN = re.compile(r"arn:[^:\s]*:(?P<service>[^:\s]*):[^:\s]*:[^:\s]*:(?P<rest>\S+)")
 _QUEUE_URL = re.compile(r"https?://[^/\s]+/\d+/(?P<name>[^/\s]+)")
+_ON_TABLE = re.compile(r"on table \((?P<table>[^)]+)\)")
 _ACCOUNT = re.compile(r"(?<!\d)\d{12}(?!\d)")
 
 # The action in a policy, where it is not `service:Operation` of the service that has it.
@@ -79,7 +80,7 @@ _NOT_TOLD = "a resource that AWS did not name"
 def unavailable(service: str, error: Exception, resource: str = "") -> Unavailable:
     """A service's refusal or silence as an error of ours: AccessDenied, else Unavailable.
 
-    service: begins the sentence (``The queue``). error: botocore's.
+    service: begins the sentence (``The queue``). error: botocore's, or pynamodb's around it.
     resource: what the request was about, for services that do not say: an ARN (that of an
     object is cut to its folder), a queue's URL, or a name as it stands in an ARN (``table/x``).
     """
@@ -90,13 +91,13 @@ def unavailable(service: str, error: Exception, resource: str = "") -> Unavailab
 
 
 def _denied(error: Exception, message: str, resource: str) -> AccessDenied:
-    operation = str(getattr(error, "operation_name", ""))
+    operation = _operation(error)
     asked = _ASKED.search(message)
     usual = _BY_OPERATION.get(operation, operation)
     action = asked["action"] if asked else usual
     if action.lower() == usual.lower():
         action = usual  # SQS says sqs:sendmessage
-    what = _short(_named(message, asked) or resource)
+    what = _short(_named(message, asked) or resource or _table(error))
     forbidden, missing = _FORBIDDEN.search(message), _MISSING.search(message)
     if forbidden:
         why = f"an explicit deny in {forbidden['kind']} forbids it"
@@ -122,11 +123,31 @@ def _named(message: str, asked: re.Match[str] | None) -> str:
     return (named or "").strip('"')
 
 
+def _table(error: Exception) -> str:
+    """pynamodb's errors name the table, in their text only."""
+    found = _ON_TABLE.search(str(error))
+    return f"table/{found['table']}" if found else ""
+
+
 def _told(error: Exception) -> dict[str, Any]:
-    """AWS's code and message."""
-    found = getattr(error, "response", None)
+    """AWS's code and message. pynamodb wraps botocore's error, sometimes more than once."""
+    found = getattr(_innermost(error), "response", None)
     told: dict[str, Any] = found.get("Error", {}) if isinstance(found, dict) else {}
     return told
+
+
+def _operation(error: Exception) -> str:
+    return str(getattr(_innermost(error), "operation_name", ""))
+
+
+def _innermost(error: BaseException) -> BaseException:
+    seen = {id(error)}
+    while isinstance(cause := getattr(error, "cause", None), BaseException):
+        if id(cause) in seen:
+            break
+        seen.add(id(cause))
+        error = cause
+    return error
 
 
 def _short(resource: str) -> str:

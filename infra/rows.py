@@ -5,13 +5,13 @@ Index ``by_owner`` lists a user's heads, ``by_status`` lists heads across users.
 
 from __future__ import annotations
 
-import random
-import re
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.exceptions import DoesNotExist, PutError, PynamoDBException
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
+from pynamodb.models import Model
 
 from domain.errors import Unavailable
 from infra import tracing
@@ -20,62 +20,113 @@ from infra.faults import unavailable
 from infra.metering import item_size
 from projections.ports import HEAD, Page, Row
 
-Item = dict[str, Any]
 
-# What DynamoDB takes in one call, and how often we ask for what it left undone.
-_READS, _WRITES, _TRIES = 100, 25, 8
-_NAME = re.compile(r"#(\w+)")
+class _ByOwner(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]  # pynamodb's
+    class Meta:
+        index_name = "by_owner"
+        projection = AllProjection()
+
+    owner = UnicodeAttribute(hash_key=True)
+    sort = UnicodeAttribute(range_key=True)
+
+
+class _ByStatus(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]  # pynamodb's
+    class Meta:
+        index_name = "by_status"
+        projection = AllProjection()
+
+    status = UnicodeAttribute(hash_key=True)
+    sort = UnicodeAttribute(range_key=True)
+
+
+class _Row(Model):
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    v = NumberAttribute()
+    body = UnicodeAttribute()
+    owner = UnicodeAttribute(null=True)
+    sort = UnicodeAttribute(null=True)
+    status = UnicodeAttribute(null=True)
+    mends = NumberAttribute(null=True)
+    by_owner: _ByOwner
+    by_status: _ByStatus
+
+
+def _bound_model(table: str, client: Any) -> type[_Row]:
+    """pynamodb keeps the table in the class: one class per table."""
+    place = {"region": client.meta.region_name, "host": client.meta.endpoint_url}
+    meta = type("Meta", (), {"table_name": table, **place})
+    body = {"Meta": meta, "by_owner": _ByOwner(), "by_status": _ByStatus()}
+    model: type[_Row] = type("ReadModelRow", (_Row,), body)
+    # pynamodb has no public way to a client that is there already; one of its own costs a session,
+    # and a millisecond more a call than ours (see infra.straight).
+    model._get_connection().connection._client = client
+    return model
 
 
 class DynamoDBRows:
-    """Rows (see projections.ports). client: a low-level boto3 DynamoDB client (thread-safe)."""
+    """Rows (see projections.ports) by pynamodb. client: a low-level boto3 one of DynamoDB."""
 
     def __init__(self, client: Any, table: str) -> None:
         self._client, self._table = client, table
+        self._model = _bound_model(table, client)
 
     def head(self, generation: str, stream: str) -> Row | None:
         """See Rows."""
-        key = _key(generation, stream, HEAD)
-        found = self._call("get_item", TableName=self._table, Key=key, ConsistentRead=True)
-        return _from_item(found["Item"]) if "Item" in found else None
+        try:
+            return _from_item(self._model.get(_pk(generation, stream), HEAD, consistent_read=True))
+        except DoesNotExist:
+            return None
+        except PynamoDBException as error:
+            raise self._unavailable(error) from error
 
     def heads(self, generation: str, streams: Sequence[str]) -> dict[str, Row]:
         """See Rows. Batches of a hundred."""
-        keys = [_key(generation, stream, HEAD) for stream in dict.fromkeys(streams)]
-        rows = map(_from_item, self._batch_read(keys))
-        return {row.stream: row for row in rows}
+        keys = [(_pk(generation, stream), HEAD) for stream in dict.fromkeys(streams)]
+        try:
+            found = [_from_item(i) for i in self._model.batch_get(keys, consistent_read=True)]
+        except PynamoDBException as error:
+            raise self._unavailable(error) from error
+        return {row.stream: row for row in found}
 
     def write(
         self, head: Row, lines: Sequence[Row], expected: int, mends: int | None = None
     ) -> bool:
         """See Rows."""
         with tracing.stage("write rows", stream=head.stream, version=head.version):
-            self._batch_write([{"PutRequest": {"Item": to_item(row)}} for row in lines])
-            return self._put(head, expected, head.mends if mends is None else mends)
+            return self._write(head, lines, expected, mends)
 
-    def _put(self, head: Row, expected: int, mends: int) -> bool:
-        if not expected:
-            condition, values = "attribute_not_exists(#pk)", {}
-        elif mends:
-            condition = "#v = :v AND #mends = :mends"
-            values = {":v": _number(expected), ":mends": _number(mends)}
-        else:
-            condition = "#v = :v AND attribute_not_exists(#mends)"
-            values = {":v": _number(expected)}
-        request = _where("ConditionExpression", condition, values)
+    def _write(self, head: Row, lines: Sequence[Row], expected: int, mends: int | None) -> bool:
+        model = self._model
+        standing = head.mends if mends is None else mends
+        mended = model.mends == standing if standing else model.mends.does_not_exist()
+        free = model.pk.does_not_exist() if expected == 0 else (model.v == expected) & mended
         try:
-            self._client.put_item(TableName=self._table, Item=to_item(head), **request)
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        except (ClientError, BotoCoreError) as error:
+            with model.batch_write() as batch:
+                for row in lines:
+                    batch.save(self._to_item(row))
+            self._to_item(head).save(condition=free)
+        except PutError as error:
+            if error.cause_response_code == "ConditionalCheckFailedException":
+                return False
+            raise self._unavailable(error) from error
+        except PynamoDBException as error:
             raise self._unavailable(error) from error
         return True
 
     def lines(self, generation: str, stream: str, limit: int, cursor: str | None = None) -> Page:
         """See Rows."""
-        values = {":pk": _text(_pk(generation, stream)), ":line": _text("line#")}
-        request = _keyed("#pk = :pk AND begins_with(#sk, :line)", values)
-        return self._page(request | {"ConsistentRead": True}, limit, cursor)
+        return self._page(
+            lambda start: self._model.query(
+                _pk(generation, stream),
+                self._model.sk.startswith("line#"),
+                scan_index_forward=False,
+                consistent_read=True,
+                limit=limit,
+                last_evaluated_key=start,
+            ),
+            cursor,
+        )
 
     def owned(
         self,
@@ -86,165 +137,110 @@ class DynamoDBRows:
         between: tuple[str, str] | None = None,
     ) -> Page:
         """See Rows. The index is eventually consistent."""
-        condition, values = "#owner = :owner", {":owner": _text(_indexed(generation, owner))}
-        if between:
-            condition += " AND #sort BETWEEN :low AND :high"
-            values |= {":low": _text(between[0]), ":high": _text(between[1])}
-        request = _keyed(condition, values)
-        return self._page(request | {"IndexName": "by_owner"}, limit, cursor)
+        return self._page(
+            lambda start: self._model.by_owner.query(
+                _indexed(generation, owner),
+                _ByOwner.sort.between(*between) if between else None,
+                scan_index_forward=False,
+                limit=limit,
+                last_evaluated_key=start,
+            ),
+            cursor,
+        )
 
     def with_status(self, generation: str, status: str) -> Iterator[Row]:
         """See Rows. The index is eventually consistent."""
-        request = _keyed("#status = :status", {":status": _text(_indexed(generation, status))})
-        for items in self._pages("query", request | {"IndexName": "by_status"}):
-            yield from map(_from_item, items)
+        try:
+            for item in self._model.by_status.query(_indexed(generation, status)):
+                yield _from_item(item)
+        except PynamoDBException as error:
+            raise self._unavailable(error) from error
 
     def scan(self, generation: str, segment: int = 0, segments: int = 1) -> Iterator[Row]:
         """See Rows. Reads, and pays for, the rows of all generations."""
-        for items in self._scanned(generation, segment, segments):
-            yield from map(_from_item, items)
+        try:
+            for item in self._items(generation, segment, segments):
+                yield _from_item(item)
+        except PynamoDBException as error:
+            raise self._unavailable(error) from error
 
     def delete(self, rows: Sequence[Row]) -> None:
         """See Rows."""
-        self._delete([_key(row.generation, row.stream, row.key) for row in rows])
+        try:
+            with self._model.batch_write() as batch:
+                for row in rows:
+                    batch.delete(self._to_item(row))
+        except PynamoDBException as error:
+            raise self._unavailable(error) from error
 
     def drop(self, generation: str, segment: int = 0, segments: int = 1) -> int:
         """See Rows."""
         count = 0
-        for items in self._scanned(generation, segment, segments):
-            self._delete([{"pk": item["pk"], "sk": item["sk"]} for item in items])
-            count += len(items)
+        try:
+            with self._model.batch_write() as batch:
+                for item in self._items(generation, segment, segments):
+                    batch.delete(item)
+                    count += 1
+        except PynamoDBException as error:
+            raise self._unavailable(error) from error
         return count
 
     def size(self, row: Row) -> int:
         """Bytes of the row's item, as DynamoDB counts them."""
-        return item_size(to_item(row))
+        texts = {
+            "pk": _pk(row.generation, row.stream),
+            "sk": row.key,
+            "body": row.body,
+            "owner": _indexed(row.generation, row.owner) if row.owner else "",
+            "sort": row.sort,
+            "status": _indexed(row.generation, row.status) if row.status else "",
+        }
+        item = {name: {"S": text} for name, text in texts.items() if text}
+        numbers = {"v": row.version, "mends": row.mends}
+        return item_size(item | {n: {"N": str(v)} for n, v in numbers.items() if v})
 
-    # --- pages and batches --------------------------------------------------------------
+    def _items(self, generation: str, segment: int, segments: int) -> Any:
+        return self._model.scan(
+            self._model.pk.startswith(generation + "#"), segment=segment, total_segments=segments
+        )
 
-    def _page(self, request: Item, limit: int, cursor: str | None) -> Page:
-        """Newest first."""
-        rows: list[Row] = []
-        key = decode_cursor(cursor)
-        while True:
-            # DynamoDB may end a page by its size, before the limit.
-            now = {**request, "ScanIndexForward": False, "Limit": limit - len(rows)}
-            items, key = self._asked("query", now, key)
-            rows += map(_from_item, items)
-            if key is None or len(rows) >= limit:
-                return Page(rows, encode_cursor(key))
-
-    def _scanned(self, generation: str, segment: int, segments: int) -> Iterator[list[Item]]:
-        values = {":begin": _text(f"{generation}#")}
-        request = _where("FilterExpression", "begins_with(#pk, :begin)", values)
-        return self._pages("scan", request | {"Segment": segment, "TotalSegments": segments})
-
-    def _pages(self, operation: str, request: Item) -> Iterator[list[Item]]:
-        key: Item | None = None
-        while True:
-            items, key = self._asked(operation, request, key)
-            yield items
-            if key is None:
-                return
-
-    def _asked(
-        self, operation: str, request: Item, key: Item | None
-    ) -> tuple[list[Item], Item | None]:
-        start = {"ExclusiveStartKey": key} if key else {}
-        answer = self._call(operation, TableName=self._table, **request, **start)
-        return answer["Items"], answer.get("LastEvaluatedKey")
-
-    def _delete(self, keys: Sequence[Item]) -> None:
-        self._batch_write([{"DeleteRequest": {"Key": key}} for key in keys])
-
-    def _batch_write(self, writes: Sequence[Item]) -> None:
-        for start in range(0, len(writes), _WRITES):
-            left = writes[start : start + _WRITES]
-            for tried in range(_TRIES):
-                answer = self._call("batch_write_item", RequestItems={self._table: left})
-                left = answer.get("UnprocessedItems", {}).get(self._table, ())
-                if not left:
-                    break
-                _wait(tried)
-            else:
-                raise _undone()
-
-    def _batch_read(self, keys: Sequence[Item]) -> Iterator[Item]:
-        for start in range(0, len(keys), _READS):
-            left = keys[start : start + _READS]
-            for tried in range(_TRIES):
-                wanted = {self._table: {"Keys": left, "ConsistentRead": True}}
-                answer = self._call("batch_get_item", RequestItems=wanted)
-                yield from answer["Responses"].get(self._table, ())
-                left = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", ())
-                if not left:
-                    break
-                _wait(tried)
-            else:
-                raise _undone()
-
-    def _call(self, operation: str, **request: Any) -> Any:
+    def _page(self, query: Any, cursor: str | None) -> Page:
         try:
-            return getattr(self._client, operation)(**request)
-        except (ClientError, BotoCoreError) as error:
+            results = query(decode_cursor(cursor))
+            rows = [_from_item(item) for item in results]
+            return Page(rows, encode_cursor(results.last_evaluated_key))
+        except PynamoDBException as error:
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: Exception) -> Unavailable:
         return unavailable("The read models", error, f"table/{self._table}")
 
-
-def _wait(tried: int) -> None:
-    time.sleep(random.uniform(0, 0.02 * 2**tried))  # noqa: S311 - jitter, no secret
-
-
-def _undone() -> Unavailable:
-    return Unavailable("The read models kept leaving rows of a batch undone; try again.")
-
-
-def to_item(row: Row) -> Item:
-    """The item that holds a row."""
-    item = _key(row.generation, row.stream, row.key)
-    item |= {"v": _number(row.version), "body": _text(row.body)}
-    if row.owner:
-        item["owner"] = _text(_indexed(row.generation, row.owner))
-    if row.sort:
-        item["sort"] = _text(row.sort)
-    if row.status:
-        item["status"] = _text(_indexed(row.generation, row.status))
-    if row.mends:
-        item["mends"] = _number(row.mends)
-    return item
+    def _to_item(self, row: Row) -> _Row:
+        return self._model(
+            _pk(row.generation, row.stream),
+            row.key,
+            v=row.version,
+            body=row.body,
+            owner=_indexed(row.generation, row.owner) if row.owner else None,
+            sort=row.sort or None,
+            status=_indexed(row.generation, row.status) if row.status else None,
+            mends=row.mends or None,
+        )
 
 
-def _from_item(item: Item) -> Row:
-    generation, _, stream = item["pk"]["S"].partition("#")
+def _from_item(item: Any) -> Row:
+    generation, stream = item.pk.split("#", 1)
     return Row(
         generation=generation,
         stream=stream,
-        key=item["sk"]["S"],
-        version=int(item["v"]["N"]),
-        body=item["body"]["S"],
-        owner=_bare(item, "owner") or "",
-        sort=item["sort"]["S"] if "sort" in item else "",
-        status=_bare(item, "status"),
-        mends=int(item["mends"]["N"]) if "mends" in item else 0,
+        key=item.sk,
+        version=int(item.v),
+        body=item.body,
+        owner=_bare(item.owner) or "",
+        sort=item.sort or "",
+        status=_bare(item.status),
+        mends=int(item.mends or 0),
     )
-
-
-def _keyed(condition: str, values: Mapping[str, Item]) -> Item:
-    return _where("KeyConditionExpression", condition, values)
-
-
-def _where(kind: str, condition: str, values: Mapping[str, Item]) -> Item:
-    """An expression; every name is a placeholder, since ``status`` and many others are reserved."""
-    names = {f"#{name}": name for name in _NAME.findall(condition)}
-    request: Item = {kind: condition, "ExpressionAttributeNames": names}
-    # DynamoDB refuses an empty map.
-    return request | {"ExpressionAttributeValues": values} if values else request
-
-
-def _key(generation: str, stream: str, key: str) -> Item:
-    return {"pk": _text(_pk(generation, stream)), "sk": _text(key)}
 
 
 def _pk(generation: str, stream: str) -> str:
@@ -255,13 +251,5 @@ def _indexed(generation: str, value: str) -> str:
     return f"{generation}#{value}"
 
 
-def _bare(item: Item, name: str) -> str | None:
-    return item[name]["S"].partition("#")[2] if name in item else None
-
-
-def _text(text: str) -> Item:
-    return {"S": text}
-
-
-def _number(number: int) -> Item:
-    return {"N": str(number)}
+def _bare(indexed: str | None) -> str | None:
+    return indexed.split("#", 1)[1] if indexed else None

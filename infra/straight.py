@@ -34,6 +34,7 @@ _OPERATIONS = {
     "transact_write_items": "TransactWriteItems",
     "update_item": "UpdateItem",
 }
+_NAMES = {operation: name for name, operation in _OPERATIONS.items()}
 _STANDING = {
     "ConditionalCheckFailedException",
     "TransactionCanceledException",
@@ -120,6 +121,13 @@ class StraightClient:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
+
+    def _make_api_call(self, operation: str, request: dict[str, Any]) -> Any:
+        """As pynamodb calls."""
+        name = _NAMES.get(operation)
+        if name is None:
+            return self._client._make_api_call(operation, request)
+        return self._ask(name, operation, **request)
 
     def _ask(self, name: str, operation: str, **request: Any) -> Any:
         if operation == "TransactWriteItems":

