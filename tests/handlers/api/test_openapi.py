@@ -117,7 +117,7 @@ def test_real_bodies_fit_the_document(
     leaver = new_person()
     forget = f"/v1/admin/users/{leaver.user_id}/erase"
     assert admin.http.post(forget, json={"reason": "asked by letter"}).is_success
-    mine = {"email": http.get("/v1/me").json()["email"]}
+    mine = {"confirm": http.get("/v1/me").json()["email"]}
     assert http.request("DELETE", "/v1/me", json=mine).is_success
 
     succeeded = {name for name, status in document.seen if status < 304}
