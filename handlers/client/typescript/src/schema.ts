@@ -1394,7 +1394,8 @@ export interface paths {
         put?: never;
         /**
          * Forget a person
-         * @description The same as when a person asks for it by `DELETE /v1/me`. Again is harmless.
+         * @description The same as when a person asks for it by `DELETE /v1/me`, which is the only way for your own
+         *     account. Again is harmless.
          */
         post: operations["eraseUser"];
         delete?: never;
@@ -1620,10 +1621,10 @@ export interface components {
         };
         /**
          * Confirmation
-         * @description email: the person's own address, so that nobody is forgotten by accident.
+         * @description confirm: the person's own address, so that nobody is forgotten by accident.
          */
         Confirmation: {
-            email: string;
+            confirm: string;
         };
         /**
          * ControlChange
@@ -3499,7 +3500,10 @@ export interface operations {
     receiveStripeEvent: {
         parameters: {
             query?: never;
-            header?: never;
+            header: {
+                /** @description When Stripe sent it, and that it was Stripe. */
+                "Stripe-Signature": string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3708,10 +3712,10 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description The page to come back to: a whole URL, of an allowed origin. */
-                return_to?: string | null;
+                return_to?: string;
                 admin?: boolean;
                 /** @description The address that the person may use. */
-                login_hint?: string | null;
+                login_hint?: string;
             };
             header?: never;
             path: {
@@ -3725,7 +3729,7 @@ export interface operations {
             303: {
                 headers: {
                     /** @description Where to go on. */
-                    Location?: string;
+                    Location: string;
                     "X-Request-Id": string;
                     RateLimit?: string;
                     "RateLimit-Policy"?: string;
@@ -3825,10 +3829,10 @@ export interface operations {
     finishSignIn: {
         parameters: {
             query?: {
-                code?: string | null;
-                state?: string | null;
-                error?: string | null;
-                iss?: string | null;
+                code?: string;
+                state?: string;
+                error?: string;
+                iss?: string;
             };
             header?: never;
             path?: never;
@@ -3840,7 +3844,7 @@ export interface operations {
             303: {
                 headers: {
                     /** @description Where to go on. */
-                    Location?: string;
+                    Location: string;
                     "X-Request-Id": string;
                     RateLimit?: string;
                     "RateLimit-Policy"?: string;
@@ -4295,6 +4299,23 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -4328,6 +4349,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "account_erased";
                     } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
@@ -5276,8 +5314,9 @@ export interface operations {
                 /** @description Items per page. */
                 limit?: number;
                 /** @description `cursor` of the previous page; opaque. */
-                cursor?: string | null;
-                stream?: string | null;
+                cursor?: string;
+                /** @description `stream` that a command answered. */
+                stream?: string;
                 /** @description `version` that a command answered: this answer is at least that new. */
                 min_version?: number;
                 /** @description Case and accents are ignored. */
@@ -6185,6 +6224,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -6218,6 +6274,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "account_erased";
                     } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
@@ -6556,8 +6629,9 @@ export interface operations {
                 /** @description Items per page. */
                 limit?: number;
                 /** @description `cursor` of the previous page; opaque. */
-                cursor?: string | null;
-                stream?: string | null;
+                cursor?: string;
+                /** @description `stream` that a command answered. */
+                stream?: string;
                 /** @description `version` that a command answered: this answer is at least that new. */
                 min_version?: number;
             };
@@ -7496,6 +7570,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -7529,6 +7620,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "account_erased";
                     } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
@@ -7684,6 +7792,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -7717,6 +7842,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "account_erased";
                     } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
@@ -7799,7 +7941,7 @@ export interface operations {
             };
             header?: {
                 /** @description The id of the last event that you have: what came after it is told. */
-                "Last-Event-ID"?: number | null;
+                "Last-Event-ID"?: string;
             };
             path: {
                 job_id: string;
@@ -7976,11 +8118,11 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description `Last-Event-ID`, for clients that cannot send that header. */
-                last_event_id?: string | null;
+                last_event_id?: string;
             };
             header?: {
                 /** @description The id of the last event that you have: what came after it is told. */
-                "Last-Event-ID"?: string | null;
+                "Last-Event-ID"?: string;
             };
             path?: never;
             cookie?: never;
@@ -8292,7 +8434,7 @@ export interface operations {
                 /** @description Items per page. */
                 limit?: number;
                 /** @description `cursor` of the previous page; opaque. */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: {
                 /** @description The `ETag` of the answer that you have; several, by commas; or `*`. */
@@ -8474,9 +8616,9 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description The first day (UTC), as 2026-11-23. */
-                from?: string | null;
+                from?: string;
                 /** @description The last day (UTC); else today. */
-                to?: string | null;
+                to?: string;
             };
             header?: {
                 /** @description The `ETag` of the answer that you have; several, by commas; or `*`. */
@@ -8885,8 +9027,9 @@ export interface operations {
                 /** @description Items per page. */
                 limit?: number;
                 /** @description `cursor` of the previous page; opaque. */
-                cursor?: string | null;
-                stream?: string | null;
+                cursor?: string;
+                /** @description `stream` that a command answered. */
+                stream?: string;
                 /** @description `version` that a command answered: this answer is at least that new. */
                 min_version?: number;
             };
@@ -12012,6 +12155,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -12045,6 +12205,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "account_erased";
                     } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
@@ -12200,6 +12377,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -12233,6 +12427,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "account_erased";
                     } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
@@ -12750,7 +12961,7 @@ export interface operations {
             202: {
                 headers: {
                     /** @description Path of what was created. */
-                    Location?: string;
+                    Location: string;
                     /** @description There when this is the answer to an earlier request with the same key. */
                     "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
@@ -12815,6 +13026,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -12848,6 +13076,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "account_erased";
                     } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
@@ -12928,7 +13173,7 @@ export interface operations {
                 /** @description Items per page. */
                 limit?: number;
                 /** @description `cursor` of the previous page; opaque. */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: {
                 /** @description The `ETag` of the answer that you have; several, by commas; or `*`. */
@@ -13307,7 +13552,7 @@ export interface operations {
             202: {
                 headers: {
                     /** @description Path of what was created. */
-                    Location?: string;
+                    Location: string;
                     /** @description There when this is the answer to an earlier request with the same key. */
                     "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
@@ -13372,6 +13617,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -13405,6 +13667,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "account_erased";
                     } & components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
                 };
             };
             /** @description The request breaks a rule; `errors` names the places. */
@@ -14001,7 +14280,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Only streams of this read model. */
-                projection?: string | null;
+                projection?: "jobs" | "credits" | "library" | "purchases" | "results" | "usage" | "erasures";
             };
             header?: never;
             path?: never;
@@ -16119,7 +16398,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description The day (UTC), as 2026-11-23; else today. */
-                day?: string | null;
+                day?: string;
             };
             header?: never;
             path?: never;
@@ -16268,9 +16547,9 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description The first day (UTC), as 2026-11-23. */
-                from?: string | null;
+                from?: string;
                 /** @description The last day (UTC); else today. */
-                to?: string | null;
+                to?: string;
             };
             header?: never;
             path: {
@@ -16923,7 +17202,7 @@ export interface operations {
                         /** @constant */
                         status?: 403;
                         /** @enum {unknown} */
-                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                        code?: "admin_claim_missing" | "confirmation_required" | "not_an_admin" | "person_required";
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
@@ -17106,13 +17385,13 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description As it stood then: 2026-11-23T16:00:00Z, 2026-11-23 (the end of that day, UTC), or how long ago: 90s, 5m, 2h, 1d. */
-                as_of?: string | null;
+                as_of?: string;
                 /** @description As it stood at that version. */
                 version?: number | null;
                 /** @description Events per page. */
                 limit?: number;
                 /** @description `cursor` of the previous page; opaque. */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path: {
