@@ -20,11 +20,11 @@ def name(document: dict[str, Any], application: Application) -> None:
     models = application.catalog.models
     stems = {stem: None for model in models.values() for stem in outputs(model.stems)}
     _enumerate(schemas["Order"]["properties"]["pack"], application.packs)
-    for wish in ("JobBody", "JobWish"):
-        asked = schemas[wish]["properties"]
-        _enumerate(asked["model"], models)
-        _enumerate(asked["format"], FORMATS)
-        _enumerate(asked["stems"], stems)
+    # Not of JobWish: in a batch what is wrong with one job is told in its place.
+    asked = schemas["JobBody"]["properties"]
+    _enumerate(asked["model"], models)
+    _enumerate(asked["format"], FORMATS)
+    _enumerate(asked["stems"], stems)
 
 
 def _enumerate(schema: dict[str, Any], names: Iterable[str]) -> None:

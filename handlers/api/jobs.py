@@ -31,7 +31,7 @@ from handlers.api.job_renderings import Job, render, reported
 from handlers.api.listing import listed
 from handlers.api.openapi import LOCATION, problems
 from handlers.api.paging import Cursor, Limit, MinVersion
-from handlers.api.patterns import id_of, stream_of
+from handlers.api.patterns import stream_of
 from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
 from handlers.api.result_renderings import state_of_source
 from handlers.api.revalidation import (
@@ -49,9 +49,6 @@ from projections.jobs import JobView
 from projections.query import Versioned, folded
 
 Name = Annotated[str, Rule(min_length=1, max_length=64)]
-# Another text is no id of theirs either: 404, as for one that nobody has.
-AssetId = Annotated[str, Rule(max_length=64, extra_json_schema={"pattern": id_of("ast")})]
-JobId = Annotated[str, Rule(max_length=64, extra_json_schema={"pattern": id_of("job")})]
 JobStream = Annotated[
     str | None,
     QueryParameter(
@@ -74,7 +71,7 @@ class JobBody(Struct, frozen=True, forbid_unknown_fields=True):
     cost; false separates anew.
     """
 
-    asset_id: AssetId
+    asset_id: Annotated[str, Rule(max_length=64)]
     model: Name | None = None
     stems: Annotated[tuple[Name, ...], Rule(min_length=1, max_length=32)] | None = None
     format: Name = "flac"
@@ -97,7 +94,7 @@ class JobWish(JobBody, frozen=True, forbid_unknown_fields=True):
     by now.
     """
 
-    retry_of: JobId | None = None
+    retry_of: Annotated[str, Rule(max_length=64)] | None = None
     quote: AgreedQuote | None = None
 
 

@@ -72,6 +72,7 @@ _MEANING = {
     422: "The request breaks a rule; `errors` names the places.",
     429: "More than one may send in a while, or have at once; `Retry-After` says for how long to "
     "wait.",
+    431: "The path, the query and the headers are too large together.",
     500: "Something broke on our side.",
     503: "A service that we need did not answer, there is no room left to store anything, or "
     "nothing is sold here; see `code` and `retryable`.",
@@ -296,7 +297,7 @@ def _correct_operation(operation: dict[str, Any]) -> None:
         operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
         for tagged in ("200", "304"):
             responses[tagged].setdefault("headers", {})["ETag"] = _ETAG
-    for status in (500, 503):
+    for status in (431, 500, 503):
         responses.setdefault(str(status), _problem(status))
     for status, response in responses.items():
         _correct_response(status, response)

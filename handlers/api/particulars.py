@@ -34,6 +34,7 @@ _USUAL: dict[int, tuple[str, ...]] = {
     415: ("unsupported_media_type",),
     422: ("invalid_request",),
     429: ("too_many_requests",),
+    431: ("head_too_large",),
     500: ("history_broken", "internal_error"),
     503: ("access_denied_by_aws", "read_model_stuck", "storage_full", "unavailable"),
 }

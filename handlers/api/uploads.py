@@ -14,7 +14,6 @@ from domain.errors import PartsMismatch, Paused, UploadExpired, UploadTooLarge
 from domain.parts import Part
 from handlers.api.names import name_of
 from handlers.api.openapi import LOCATION, problems
-from handlers.api.patterns import FILENAME
 from handlers.api.renderings import AssetStatus, Failure, Moment, moment
 from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
 from handlers.api.revalidation import NOT_MODIFIED, is_current, not_modified, tag, tagged, url_age
@@ -38,11 +37,9 @@ ContentType = Annotated[str, Rule(pattern=r"^[!-~]+/[ -~]+(?!\n)$", max_length=1
 class NewUpload(Struct, frozen=True, forbid_unknown_fields=True):
     """A file to upload. size: bytes; content_type is kept, but the bytes decide."""
 
-    filename: Annotated[
-        str, Rule(max_length=4096, extra_json_schema={"minLength": 1, "pattern": FILENAME})
-    ]
-    # Of no bytes the command says in words why not.
-    size: Annotated[int, Rule(extra_json_schema={"minimum": 1})]
+    # In a batch what is wrong with one file is told in its place: no schema may say more here.
+    filename: Annotated[str, Rule(min_length=1, max_length=4096)]
+    size: Annotated[int, Rule(ge=0)]
     content_type: ContentType = "application/octet-stream"
 
 

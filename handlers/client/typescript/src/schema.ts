@@ -3048,6 +3048,23 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -3104,6 +3121,23 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -3235,6 +3269,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -3307,6 +3358,23 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
             };
             /** @description Something broke on our side. */
             500: {
@@ -3384,6 +3452,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -3458,6 +3543,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -3595,6 +3697,23 @@ export interface operations {
                     } & components["schemas"]["TooLargeProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -3669,6 +3788,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -3787,6 +3923,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -3957,6 +4110,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -4106,6 +4276,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -4198,6 +4385,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -4401,6 +4605,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -4646,6 +4867,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -4847,6 +5085,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -5009,6 +5264,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -5271,6 +5543,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -5484,6 +5773,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -5685,6 +5991,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -5849,6 +6172,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -6106,6 +6446,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -6326,6 +6683,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -6586,6 +6960,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -6789,6 +7180,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -7068,6 +7476,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -7269,6 +7694,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -7450,6 +7892,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -7674,6 +8133,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -7896,6 +8372,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -8077,6 +8570,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -8227,6 +8737,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests" | "too_many_streams";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -8389,6 +8916,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -8575,6 +9119,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -8739,6 +9300,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -8984,6 +9562,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -9189,6 +9784,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -9388,6 +10000,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -9631,6 +10260,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -9872,6 +10518,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -10031,6 +10694,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -10276,6 +10956,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -10457,6 +11154,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -10616,6 +11330,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -10871,6 +11602,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -11015,6 +11763,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -11176,6 +11941,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -11421,6 +12203,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -11599,6 +12398,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -11780,6 +12596,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -12037,6 +12870,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -12257,6 +13107,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -12481,6 +13348,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -12644,6 +13528,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -12906,6 +13807,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -13130,6 +14048,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -13315,6 +14250,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -13494,6 +14446,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -13721,6 +14690,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -13850,6 +14836,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -13977,6 +14980,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -14239,6 +15259,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -14388,6 +15425,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -14535,6 +15589,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -14798,6 +15869,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -14944,6 +16032,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -15206,6 +16311,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -15464,6 +16586,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -15726,6 +16865,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -15873,6 +17029,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -16116,6 +17289,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -16357,6 +17547,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -16504,6 +17711,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -16676,6 +17900,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -16822,6 +18063,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -17084,6 +18342,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -17344,6 +18619,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -17516,6 +18808,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
