@@ -90,7 +90,7 @@ async def begin_several(
     for number, wanted in enumerate(data.uploads):
         key = _of(idempotency_key, number)
         begin = begun(service, request, wanted, "uploads/batch", key, MOST_URLS)
-        status, upload, problem = await _result(request, begin)
+        status, upload, problem = await _result(request, begin, "/v1/uploads")
         items.append(BatchedUpload(status=status, upload=upload, problem=problem))
     return BegunUploads(items)
 
@@ -118,7 +118,7 @@ async def request_several(
     for number, wanted in enumerate(data.jobs):
         key = _of(idempotency_key, number)
         work = requested(service, request, wanted, "jobs/batch", key)
-        status, job, problem = await _result(request, work)
+        status, job, problem = await _result(request, work, "/v1/jobs")
         items.append(BatchedJob(status=status, job=job, problem=problem))
     return RequestedJobs(items)
 
@@ -127,9 +127,11 @@ def _of(key: str | None, number: int) -> str | None:
     return None if key is None else f"{key}#{number}"
 
 
-async def _result(request: ApiRequest, work: Awaitable[T]) -> tuple[int, T | None, Problem | None]:
+async def _result(
+    request: ApiRequest, work: Awaitable[T], path: str
+) -> tuple[int, T | None, Problem | None]:
     try:
         return 201, await work, None
     except SplitSoundError as error:
-        status, problem = problem_of(request, error)
+        status, problem = problem_of(request, error, path)
         return status, None, problem

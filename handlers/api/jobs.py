@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Response, Router, delete, get, post
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta as Rule
 from msgspec import Struct
 from msgspec.structs import asdict
@@ -33,6 +33,7 @@ from handlers.api.job_renderings import Job, render, reported
 from handlers.api.listing import listed
 from handlers.api.openapi import LOCATION, problems
 from handlers.api.paging import Cursor, Limit, MinVersion
+from handlers.api.patterns import stream_of
 from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
 from handlers.api.result_renderings import state_of_source
 from handlers.api.revalidation import (
@@ -50,6 +51,13 @@ from projections.jobs import JobView
 from projections.query import Versioned, folded
 
 Name = Annotated[str, Rule(min_length=1, max_length=64)]
+JobStream = Annotated[
+    str | None,
+    QueryParameter(
+        description="`stream` that a command answered.",
+        schema_extra={"pattern": stream_of("job", "job")},
+    ),
+]
 OF_WISH = (
     AssetGone, AssetNotReady, AssetUnusable, UnknownModel, UnknownStem, UnsupportedFormat,
 )  # fmt: skip
@@ -209,7 +217,7 @@ async def list_jobs(
     service: Api,
     limit: Limit = 20,
     cursor: Cursor = None,
-    stream: FromQuery[str | None] = None,
+    stream: JobStream = None,
     min_version: MinVersion = 1,
 ) -> Response[JobPage]:
     """Jobs, newest first, without URLs: GET a job for those. With a command's stream and

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from litestar import Response, Router, delete, get, patch, post
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta as Rule
 from msgspec import Struct
 
 from commands import DeleteAsset, RenameAsset, RestoreAsset, TagAsset
 from commands.dispatch import Command
+from domain import tags
 from domain.errors import AssetGone
 from domain.retention import days_left, earliest
-from domain.tags import normalised
-from handlers.api.listing import listed
+from handlers.api.listing import listed, require_stream
 from handlers.api.names import name_of, tags_of
 from handlers.api.openapi import problems
 from handlers.api.paging import Cursor, Limit, MinVersion
+from handlers.api.patterns import FILENAME, VISIBLE, stream_of
 from handlers.api.renderings import (
     AssetStatus,
     AudioFacts,
@@ -71,6 +72,13 @@ class AssetPage(Struct, frozen=True):
     cursor: str | None
 
 
+AssetStream = Annotated[
+    str | None,
+    QueryParameter(
+        description="`stream` that a command answered.",
+        schema_extra={"pattern": stream_of("asset", "ast")},
+    ),
+]
 Text = Annotated[str, QueryParameter(max_length=200, description="Case and accents are ignored.")]
 Status = Annotated[
     Literal["uploading", "uploaded", "ready", "rejected", "aborted"] | None, QueryParameter()
@@ -95,7 +103,7 @@ async def list_assets(
     service: Api,
     limit: Limit = 20,
     cursor: Cursor = None,
-    stream: FromQuery[str | None] = None,
+    stream: AssetStream = None,
     min_version: MinVersion = 1,
     q: Text = "",
     tag: Text = "",
@@ -108,6 +116,7 @@ async def list_assets(
     With q, tag, status, deleted or sort it is a search, of at most 10,000 uploads: by default
     without deleted ones; then stream and min_version are not looked at.
     """
+    require_stream("asset", stream)
     if q or tag or status or deleted or sort:
         wish = Search(q, tag, status or "", deleted or "exclude", sort or "-created")
         page = await service.run(search, service, request.user, wish, limit, cursor)
@@ -134,7 +143,13 @@ async def show_asset(
     return answered(request, await service.run(render, service, found))
 
 
-Tags = Annotated[tuple[Annotated[str, Rule(max_length=400)], ...], Rule(max_length=50)]
+Tag = Annotated[
+    str, Rule(min_length=1, max_length=tags.LONGEST, extra_json_schema={"pattern": VISIBLE})
+]
+Tags = Annotated[tuple[Tag, ...], Rule(max_length=tags.MOST)]
+NewName = Annotated[
+    str, Rule(min_length=1, max_length=4096, extra_json_schema={"pattern": FILENAME})
+]
 
 
 class AssetChange(Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,10 +157,8 @@ class AssetChange(Struct, frozen=True, forbid_unknown_fields=True):
     characters; an empty list takes them away.
     """
 
-    filename: Annotated[str, Rule(min_length=1, max_length=4096)] | None = None
-    tags: (
-        Annotated[tuple[Annotated[str, Rule(max_length=400)], ...], Rule(max_length=50)] | None
-    ) = None
+    filename: NewName | None = None
+    tags: Tags | None = None
 
 
 @patch(
@@ -165,7 +178,7 @@ async def change_asset(
     if data.filename is not None:
         wishes.append(RenameAsset(request.user, asset_id, data.filename))
     if data.tags is not None:
-        wishes.append(TagAsset(request.user, asset_id, normalised(data.tags)))
+        wishes.append(TagAsset(request.user, asset_id, tags.normalised(data.tags)))
     return await _after(service, request, asset_id, *wishes)
 
 

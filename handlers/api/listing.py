@@ -26,14 +26,17 @@ async def listed(
 
     Raises Invalid for a stream of another kind, NotFound for somebody else's.
     """
+    require_stream(projection.aggregate.category, stream)
     page = await service.run(service.page, projection, owner, limit, cursor)
     if stream is None or cursor is not None:
         return page
-    _check(projection.aggregate.category, stream)
     return with_own_write(page, await service.own(projection, stream, owner, min_version))
 
 
-def _check(category: str, stream: str) -> None:
+def require_stream(category: str, stream: str | None) -> None:
+    """Raises Invalid for a stream of another kind, NotFound for one that cannot be."""
+    if stream is None:
+        return
     kind, _, identity = stream.partition("-")
     if kind != category:
         raise Invalid(

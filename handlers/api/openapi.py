@@ -26,6 +26,7 @@ from litestar.routes import HTTPRoute
 
 from domain import api_keys
 from domain.errors import SplitSoundError
+from handlers.api import deployed
 from handlers.api.limits import HEADERS
 from handlers.api.particulars import complete
 from handlers.api.problems import (
@@ -71,6 +72,7 @@ _MEANING = {
     422: "The request breaks a rule; `errors` names the places.",
     429: "More than one may send in a while, or have at once; `Retry-After` says for how long to "
     "wait.",
+    431: "The path, the query and the headers are too large together.",
     500: "Something broke on our side.",
     503: "A service that we need did not answer, there is no room left to store anything, or "
     "nothing is sold here; see `code` and `retryable`.",
@@ -139,7 +141,9 @@ class _Document(JsonRenderPlugin):
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The corrected document, made once, whoever asks."""
         if not self._body:
-            self._body = msgspec.json.encode(_corrected(openapi_schema, request.app))
+            told = _corrected(openapi_schema, request.app)
+            deployed.name(told, request.app.state.service.application)
+            self._body = msgspec.json.encode(told)
         return self._body
 
     def receive_router(self, router: Router) -> None:
@@ -260,14 +264,27 @@ def _replayable(operation: dict[str, Any]) -> None:
     parameters = operation.setdefault("parameters", [])
     parameters[:] = [p for p in parameters if p["name"] != _KEY["name"]] + [_KEY]
     responses = operation["responses"]
-    for status in (409, 422):
+    # A body is compared also where the route handler takes none.
+    for status in (408, 409, 413, 422):
         responses.setdefault(str(status), _problem(status))
     for status, response in responses.items():
         if status.startswith("2"):
             response.setdefault("headers", {})["Idempotent-Replayed"] = _REPLAYED
 
 
+def _correct_parameter(parameter: dict[str, Any]) -> None:
+    """In a URL or a header `null` means nothing where a number or one of some words is wanted; any
+    other text it is itself.
+    """
+    schema = parameter["schema"]
+    if schema.get("oneOf") == [{"type": "string"}, {"type": "null"}]:
+        del schema["oneOf"]
+        schema["type"] = "string"
+
+
 def _correct_operation(operation: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        _correct_parameter(parameter)
     body = operation.get("requestBody")
     responses = operation["responses"]
     # Litestar has one of its own for every parameter, and answers 422 here.
@@ -280,7 +297,7 @@ def _correct_operation(operation: dict[str, Any]) -> None:
         operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
         for tagged in ("200", "304"):
             responses[tagged].setdefault("headers", {})["ETag"] = _ETAG
-    for status in (500, 503):
+    for status in (431, 500, 503):
         responses.setdefault(str(status), _problem(status))
     for status, response in responses.items():
         _correct_response(status, response)

@@ -17,6 +17,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 
 from domain.errors import AccountErased, InsufficientScope, KeyInUse, KeyReused, PersonRequired
+from handlers.api.patterns import id_of
 from handlers.api.problems import MEDIA_TYPE
 from handlers.api.requests import administrator
 
@@ -33,20 +34,32 @@ _USUAL: dict[int, tuple[str, ...]] = {
     415: ("unsupported_media_type",),
     422: ("invalid_request",),
     429: ("too_many_requests",),
+    431: ("head_too_large",),
     500: ("history_broken", "internal_error"),
     503: ("access_denied_by_aws", "read_model_stuck", "storage_full", "unavailable"),
 }
 """Of every route that answers with the status at all."""
+_ALWAYS = {"Location", "X-Request-Id"}
+"""Headers that an answer has wherever it may have them."""
 _ONLY_SAID = {400, 402, 403, 410}
 """Statuses whose codes are those that the route names, where it names some."""
-_PREFIXES = {"asset_id": "ast", "job_id": "job", "key_id": "key", "purchase_id": "pur",
-             "user_id": "usr"}  # fmt: skip
+_PREFIXES = {"asset_id": "ast", "endpoint_id": "whk", "job_id": "job", "key_id": "key",
+             "message_id": "msg", "purchase_id": "pur", "user_id": "usr"}  # fmt: skip
 # Each operation that makes something: what can be done with it, and where its id stands.
 _LINKS = {
     "startUpload": ("asset_id", ("getUpload", "completeUpload", "abortUpload", "getAsset")),
     "createJob": ("job_id", ("getJob", "cancelJob", "deleteJob", "restoreJob")),
     "checkOut": ("purchase_id", ("getPurchase",)),
     "createApiKey": ("key_id", ("revokeApiKey",)),
+    "addWebhookEndpoint": (
+        "endpoint_id",
+        (
+            "getWebhookEndpoint",
+            "testWebhookEndpoint",
+            "listWebhookDeliveries",
+            "removeWebhookEndpoint",
+        ),
+    ),
 }
 
 
@@ -116,17 +129,16 @@ def _enumerate(response: dict[str, Any], status: int, named: list[str]) -> None:
 
 
 def _require_headers(operation: dict[str, Any]) -> None:
-    for status, response in operation["responses"].items():
-        response["headers"]["X-Request-Id"]["required"] = True
-        if status == "201":
-            response["headers"]["Location"]["required"] = True
+    for response in operation["responses"].values():
+        for name in _ALWAYS & response["headers"].keys():
+            response["headers"][name]["required"] = True
 
 
 def _show_ids(operation: dict[str, Any]) -> None:
     for parameter in operation.get("parameters", ()):
         prefix = _PREFIXES.get(parameter["name"])
         if parameter["in"] == "path" and prefix:
-            parameter["schema"]["pattern"] = f"^{prefix}_[0-9a-hjkmnp-tv-z]{{26}}$"
+            parameter["schema"]["pattern"] = id_of(prefix)
 
 
 def _link(operation: dict[str, Any], known: set[str]) -> None:

@@ -196,13 +196,17 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[byte
     return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def problem_of(request: Request[Any, Any, Any], error: SplitSoundError) -> tuple[int, Problem]:
-    """Status and document of one of several things that were asked for at once."""
+def problem_of(
+    request: Request[Any, Any, Any], error: SplitSoundError, path: str
+) -> tuple[int, Problem]:
+    """Status and document of one of several things that were asked for at once, as if it alone
+    had been, at that path.
+    """
     facts = _facts(_named(request, error))
     if facts[0] >= 500 and not isinstance(error, _EXPECTED):
         log_failure(request.scope, error)
     # Already encoded, with the members that belong to its code.
-    return facts[0], cast("Problem", msgspec.Raw(_document(request.scope, facts)))
+    return facts[0], cast("Problem", msgspec.Raw(_document(request.scope, facts, path)))
 
 
 def _named(request: Request[Any, Any, Any], error: Exception) -> Exception:
@@ -239,7 +243,7 @@ def unframed(status: int, detail: str, request_id: str) -> bytes:
 _Facts = tuple[int, str, bool, str, dict[str, Any], dict[str, str]]
 
 
-def _document(scope: Scope, facts: _Facts) -> bytes:
+def _document(scope: Scope, facts: _Facts, path: str = "") -> bytes:
     status, code, retryable, detail, extra, _ = facts
     document = {
         **extra,
@@ -249,7 +253,7 @@ def _document(scope: Scope, facts: _Facts) -> bytes:
         "detail": detail,
         "code": code,
         "request_id": str(scope["state"].get("request_id", "")),
-        "instance": quote(scope["path"]),
+        "instance": quote(path or scope["path"]),
         "retryable": retryable,
     }
     return msgspec.json.encode(document)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Response, Router, get
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, QueryParameter
 from msgspec import Meta as Rule
 from msgspec import Struct
 
@@ -13,6 +13,7 @@ from domain.purchase import LAPSED, OPEN, PAID, PENDING
 from handlers.api.listing import listed
 from handlers.api.openapi import problems
 from handlers.api.paging import Cursor, Limit, MinVersion
+from handlers.api.patterns import stream_of
 from handlers.api.renderings import Moment, moment, moment_or_none
 from handlers.api.requests import ApiRequest, known_id
 from handlers.api.revalidation import NOT_MODIFIED, answered
@@ -22,6 +23,14 @@ from projections.purchases import PurchaseView
 from projections.query import Versioned
 
 PurchaseStatus = Annotated[str, Rule(extra_json_schema={"enum": [OPEN, PENDING, PAID, LAPSED]})]
+
+PurchaseStream = Annotated[
+    str | None,
+    QueryParameter(
+        description="`stream` that a command answered.",
+        schema_extra={"pattern": stream_of("purchase", "pur")},
+    ),
+]
 
 
 class Purchase(Struct, frozen=True, kw_only=True):
@@ -71,7 +80,7 @@ async def list_purchases(
     service: Api,
     limit: Limit = 20,
     cursor: Cursor = None,
-    stream: FromQuery[str | None] = None,
+    stream: PurchaseStream = None,
     min_version: MinVersion = 1,
 ) -> Response[PurchasePage]:
     """Purchases, newest first. With a command's stream and version, that write is in the list."""

@@ -9,9 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from litestar import post
-from litestar.openapi.spec import Operation, RequestBody
-from litestar.openapi.spec.media_type import OpenAPIMediaType
-from litestar.openapi.spec.schema import Schema
+from litestar.openapi.spec import (
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    Parameter,
+    RequestBody,
+    Schema,
+)
 from msgspec import Struct
 
 from commands.dispatch import Command
@@ -26,6 +31,7 @@ from infra.payments.objects import Event
 from projections import PURCHASES_VIEW
 
 BODY_BYTES = 256 * 1024
+SIGNATURE = "Stripe-Signature"
 
 
 class Received(Struct, frozen=True):
@@ -36,10 +42,21 @@ class Received(Struct, frozen=True):
 
 @dataclass
 class _RawBody(Operation):
-    """The body is not read as JSON before its signature is verified, so it is declared here."""
+    """The body is not read as JSON before its signature is verified, so it is declared here; and
+    so is the signature, without which the answer is a 400 and no 422.
+    """
 
     def __post_init__(self) -> None:
-        """Litestar says None, since the route handler takes no ``data``."""
+        """Litestar says None, since the route handler takes neither."""
+        self.parameters = [
+            Parameter(
+                name=SIGNATURE,
+                param_in="header",
+                required=True,
+                schema=Schema(type=OpenAPIType.STRING),
+                description="When Stripe sent it, and that it was Stripe.",
+            )
+        ]
         self.request_body = RequestBody(
             {"application/json": OpenAPIMediaType(Schema(title="A Stripe event"))},
             description="An event, byte by byte as Stripe signed it.",
@@ -64,7 +81,7 @@ async def receive(request: ApiRequest, service: Api) -> Received:
     again, late or in any order changes nothing.
     """
     payments = shop(service.application)
-    event = payments.event(await request.body(), request.headers.get("Stripe-Signature"))
+    event = payments.event(await request.body(), request.headers.get(SIGNATURE))
     command = await _meant(service, event, payments)
     if command is not None:
         position = await service.execute(command, notices.meta(event, request.request_id))

@@ -180,9 +180,9 @@ class Completion(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Confirmation(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """email: the person's own address, so that nobody is forgotten by accident."""
+    """confirm: the person's own address, so that nobody is forgotten by accident."""
 
-    email: str
+    confirm: str
 
 
 class ControlChange(Struct, frozen=True, kw_only=True):

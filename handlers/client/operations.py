@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from datetime import date
 from typing import Any, Literal, TypeVar
 
 from handlers.client.bodies import (
@@ -166,7 +167,14 @@ class Operations(ABC):
         )
         return self._call(asked, Account)
 
-    def list_dead_letters(self, *, projection: str | None = None) -> DeadLetters:
+    def list_dead_letters(
+        self,
+        *,
+        projection: Literal[
+            "jobs", "credits", "library", "purchases", "results", "usage", "erasures"
+        ]
+        | None = None,
+    ) -> DeadLetters:
         """Parked streams.
 
         Streams that a read model cannot follow; every other stream goes on.
@@ -330,7 +338,7 @@ class Operations(ABC):
         )
         return self._call(asked, StreamHistory)
 
-    def get_usage_of_day(self, *, day: str | None = None) -> DayReport:
+    def get_usage_of_day(self, *, day: date | None = None) -> DayReport:
         """Everybody's usage of a day.
 
         Who used how much. Reads each job of the day.
@@ -339,7 +347,7 @@ class Operations(ABC):
         return self._call(asked, DayReport)
 
     def get_usage_of_user(
-        self, user_id: str, *, from_: str | None = None, to: str | None = None
+        self, user_id: str, *, from_: date | None = None, to: date | None = None
     ) -> UsageReport:
         """One user's usage by day.
 
@@ -357,7 +365,8 @@ class Operations(ABC):
     ) -> ErasureBegun:
         """Forget a person.
 
-        The same as when a person asks for it by `DELETE /v1/me`. Again is harmless.
+        The same as when a person asks for it by `DELETE /v1/me`, which is the only way for your
+        own account. Again is harmless.
         """
         asked = Request(
             method="POST",
@@ -831,7 +840,7 @@ class Operations(ABC):
         )
         return self._call(asked, Upload)
 
-    def get_usage(self, *, from_: str | None = None, to: str | None = None) -> UsageReport:
+    def get_usage(self, *, from_: date | None = None, to: date | None = None) -> UsageReport:
         """Usage by day.
 
         The last 31 days unless told, at most 92. May lag behind the events for a moment.

@@ -31,7 +31,7 @@ def test_nothing_readable_is_left_after_a_kill(tmp_path: Path) -> None:
     ann = Browser(stack.api_url, ADDRESS)
     ann.probed(ann.upload(b"no song at all", f"{NAME}.mp3"))
     ann.post("/v1/uploads", {"filename": f"{NAME} 2.mp3", "size": 9})
-    mine = {"email": ann.get("/v1/me")["email"]}
+    mine = {"confirm": ann.get("/v1/me")["email"]}
     assert ann.http.request("DELETE", "/v1/me", json=mine).status_code == 202
     assert ann.http.get("/v1/me").status_code == 410
     stack.kill()

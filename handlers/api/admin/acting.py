@@ -9,11 +9,18 @@ from msgspec import Struct
 
 from domain.commit import Meta
 from domain.reasons import MAX_CHARACTERS
+from handlers.api.patterns import NOT_BLANK
 from handlers.api.requests import ApiRequest
 from handlers.api.service import Service
 
 Reason = Annotated[
-    str, Rule(min_length=1, max_length=MAX_CHARACTERS, description="Why; it is kept.")
+    str,
+    Rule(
+        min_length=1,
+        max_length=MAX_CHARACTERS,
+        description="Why; it is kept.",
+        extra_json_schema={"pattern": NOT_BLANK},
+    ),
 ]
 
 

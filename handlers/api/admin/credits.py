@@ -28,7 +28,9 @@ class Adjustment(Struct, frozen=True, forbid_unknown_fields=True):
     over; priority: of low priority is spent first.
     """
 
-    amount: Annotated[int, Rule(ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
+    amount: Annotated[
+        int, Rule(ge=-MAX_AMOUNT, le=MAX_AMOUNT, extra_json_schema={"not": {"const": 0}})
+    ]
     reason: Reason
     source: Literal["adjustment", "promotion"] = ADJUSTMENT  # type: ignore[assignment]
     expires_at: Moment | None = None

@@ -24,7 +24,12 @@ from handlers.operating.overview import dead_letters
 from infra.operations import Parked
 
 ByProjection = Annotated[
-    str | None, QueryParameter(max_length=64, description="Only streams of this read model.")
+    str | None,
+    QueryParameter(
+        max_length=64,
+        description="Only streams of this read model.",
+        schema_extra={"enum": list(projections.ALL)},
+    ),
 ]
 
 

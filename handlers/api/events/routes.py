@@ -24,10 +24,16 @@ Listeners = NamedDependency[SkipValidation[Hub]]
 
 _RESUME = "The id of the last event that you have: what came after it is told."
 _INSTEAD = "`Last-Event-ID`, for clients that cannot send that header."
+# A header is text; so many digits no version has.
 HeadVersion = Annotated[
-    int | None, HeaderParameter(name="Last-Event-ID", ge=0, le=2**53, description=_RESUME)
+    str | None,
+    HeaderParameter(name="Last-Event-ID", pattern="^[0-9]{1,15}$", description=_RESUME),
 ]
-QueryVersion = Annotated[int | None, QueryParameter(ge=0, le=2**53, description=_INSTEAD)]
+QueryVersion = Annotated[
+    int | None,
+    # Litestar leaves a bound of 0 out.
+    QueryParameter(ge=0, le=2**53, description=_INSTEAD, schema_extra={"minimum": 0}),
+]
 HeadCursor = Annotated[
     str | None, HeaderParameter(name="Last-Event-ID", max_length=4096, description=_RESUME)
 ]
@@ -68,7 +74,7 @@ async def follow_job(
     """
     known_id("job", job_id)
     listeners.slots.check(request.user)
-    had = (last_event_id if resumed_from is None else resumed_from) or 0
+    had = (last_event_id or 0) if resumed_from is None else int(resumed_from)
     found = await service.own(JOBS_VIEW, f"job-{job_id}", request.user, max(had, 1))
     shown = await service.run(looking.current, service, found)
     if shown.ended and shown.version <= had:

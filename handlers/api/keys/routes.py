@@ -18,6 +18,7 @@ from domain.api_keys import SCOPES, ApiKey
 from domain.errors import Refused
 from domain.user import present
 from handlers.api.openapi import LOCATION, problems
+from handlers.api.patterns import NOT_BLANK
 from handlers.api.renderings import Moment, moment, moment_or_none
 from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
 from handlers.api.revalidation import NOT_MODIFIED, answered
@@ -29,7 +30,10 @@ Scope = Annotated[str, Rule(extra_json_schema={"enum": list(SCOPES)})]
 class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
     """name: what you will know it by. expires_at: when it ends by itself; null: never."""
 
-    name: Annotated[str, Rule(min_length=1, max_length=MOST_NAME)]
+    name: Annotated[
+        str,
+        Rule(min_length=1, max_length=MOST_NAME, extra_json_schema={"pattern": NOT_BLANK}),
+    ]
     scopes: Annotated[tuple[Scope, ...], Rule(min_length=1, max_length=len(SCOPES))]
     expires_at: Annotated[datetime, Rule(tz=True)] | None = None
 

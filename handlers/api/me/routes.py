@@ -27,9 +27,10 @@ REASON = "asked for by the person"
 
 
 class Confirmation(Struct, frozen=True, forbid_unknown_fields=True):
-    """email: the person's own address, so that nobody is forgotten by accident."""
+    """confirm: the person's own address, so that nobody is forgotten by accident."""
 
-    email: Annotated[str, Rule(max_length=320)]
+    # Not called email: what tries an API out sends what it was told under the same name.
+    confirm: Annotated[str, Rule(max_length=320)]
 
 
 class ErasureBegun(Struct, frozen=True, kw_only=True):
@@ -95,9 +96,9 @@ async def erase_me(
     """
     user_id = request.user
     me = await service.run(me_of, service, user_id)
-    if data is None or normalised(data.email) != me.email:
+    if data is None or normalised(data.confirm) != me.email:
         raise ConfirmationRequired(
-            'Confirm with your own address in the body, {"email": "..."}; GET /v1/me tells it.',
+            'Confirm with your own address in the body, {"confirm": "..."}; GET /v1/me tells it.',
             missing=["confirmation"],
         )
     meta = service.meta(user_id, request.request_id, "me", None)

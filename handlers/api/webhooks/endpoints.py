@@ -21,6 +21,7 @@ from commands.dispatch import Command
 from domain.endpoints import ASKED, TYPES
 from domain.errors import WebhookAddressRefused
 from handlers.api.openapi import LOCATION, problems
+from handlers.api.patterns import WEB_ADDRESS
 from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
 from handlers.api.revalidation import NOT_MODIFIED, answered
 from handlers.api.service import Api, Service
@@ -46,6 +47,7 @@ Url = Annotated[
         max_length=MOST_CHARACTERS,
         description="An https address of the public internet; redirects are not followed.",
         examples=["https://example.com/webhooks"],
+        extra_json_schema={"pattern": WEB_ADDRESS},
     ),
 ]
 Types = Annotated[tuple[MessageType, ...], Rule(max_length=len(TYPES))]

@@ -22,13 +22,14 @@ from handlers.api.particulars import EXAMPLES, recorded
 RECORDING = bool(os.environ.get("RECORD_EXAMPLES"))
 _MOST = 2
 _REPLACED = (
-    # Presigned URLs, tokens, API keys, addresses of this machine.
+    # Presigned URLs, tokens, API keys, webhook secrets, addresses of this machine.
     (re.compile(r"http://127\.0\.0\.1:\d+"), "https://storage.example.com"),
     (re.compile(r"(https://storage\.example\.com/[^?\"]*)\?[^\"]*"), r"\1?X-Amz-Signature=..."),
     (re.compile(r"\b(t[0-9a-f]{12})(?=-)"), "splitsound"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+"), "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3IifQ.c2ln"),
     (re.compile(r"\bssk_\w{40,}"), "ssk_..."),
-    (re.compile(r"\b[0-9a-f]{32}@example\.org"), "ada@example.org"),
+    (re.compile(r"\bwhsec_[\w+/=]+"), "whsec_..."),
+    (re.compile(r"\b[0-9a-f]{32}@example\.org", re.IGNORECASE), "ada@example.org"),
 )
 
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from handlers.api.contract import contract
+from handlers.api.patterns import NOT_BLANK, stream_of
 from tests.handlers.api.evolution import breaks
 from tests.handlers.api.release import released
 
@@ -22,6 +23,29 @@ MEANT = {
     "POST /v1/admin/dead-letters/{projection}/{stream}/redrive: needs a body now": (
         "operators say why they act"
     ),
+    "POST /v1/webhooks/stripe: header parameter Stripe-Signature is new and required": (
+        "without it it always was a 400"
+    ),
+    r"POST /v1/uploads: body/content_type pattern was ^[!-~]+/[ -~]+\Z, is "
+    r"^[!-~]+/[ -~]+(?!\n)$": "the same, in words that JSON Schema has",
+    "GET /v1/admin/dead-letters: query parameter projection no more takes any value": (
+        "any other always was a 422"
+    ),
+    **{
+        f"{place} pattern was None, is {pattern}": "any other text always was a 404 or a 422"
+        for place, pattern in {
+            "GET /v1/jobs: query parameter stream": stream_of("job", "job"),
+            "GET /v1/library: query parameter stream": stream_of("asset", "ast"),
+            "GET /v1/purchases: query parameter stream": stream_of("purchase", "pur"),
+            "POST /v1/admin/credits/{user_id}/adjust: body/reason": NOT_BLANK,
+            "POST /v1/admin/jobs/{job_id}/fail: body/reason": NOT_BLANK,
+            "POST /v1/admin/jobs/{job_id}/refund: body/reason": NOT_BLANK,
+            "POST /v1/admin/jobs/{job_id}/requeue: body/reason": NOT_BLANK,
+            "POST /v1/admin/pause: body/reason": NOT_BLANK,
+            "POST /v1/admin/projections/{name}/rollback: body/reason": NOT_BLANK,
+            "POST /v1/admin/resume: body/reason": NOT_BLANK,
+        }.items()
+    },
 }
 
 

@@ -137,15 +137,15 @@ def test_a_large_export_comes_in_pieces(person: Person, served: Served) -> None:
 
 
 def test_only_who_confirms_is_forgotten(person: Person) -> None:
-    for body in (None, {"email": "other@example.org"}, {"email": ""}):
+    for body in (None, {"confirm": "other@example.org"}, {"confirm": ""}):
         refused = person.http.request("DELETE", "/v1/me", json=body)
         assert_problem(refused, 403, "confirmation_required")
     address = person.http.get("/v1/me").json()["email"]
-    done = person.http.request("DELETE", "/v1/me", json={"email": address.upper()})
+    done = person.http.request("DELETE", "/v1/me", json={"confirm": address.upper()})
     assert done.status_code == 202
     for path in ("/v1/me", "/v1/library", "/v1/jobs", "/v1/credits", "/v1/me/export"):
         assert_problem(person.http.get(path), 410, "account_erased")
-    again = person.http.request("DELETE", "/v1/me", json={"email": address})
+    again = person.http.request("DELETE", "/v1/me", json={"confirm": address})
     assert_problem(again, 410, "account_erased")
     assert_problem(person.begin(), 410, "account_erased")
 
@@ -159,6 +159,8 @@ def test_an_administrator_forgets_a_person_and_says_why(
     done = admin.http.post(path, json={"reason": "asked by letter"})
     assert done.status_code == 202
     assert admin.http.post(path, json={"reason": "asked by letter"}).status_code == 202
+    own = admin.http.post(f"/v1/admin/users/{admin.user_id}/erase", json={"reason": "by accident"})
+    assert_problem(own, 403, "confirmation_required")
     nobody = "/v1/admin/users/usr_" + "0" * 26 + "/erase"
     assert_problem(admin.http.post(nobody, json={"reason": "x"}), 404, "not_found")
     events = admin.http.get(f"/v1/admin/streams/user-{person.user_id}").json()["events"]
@@ -225,7 +227,7 @@ def _forget_wholly(
     sealed = person.http.get("/v1/me").json()
     assert sealed["email"] == address
 
-    done = person.http.request("DELETE", "/v1/me", json={"email": address})
+    done = person.http.request("DELETE", "/v1/me", json={"confirm": address})
     assert done.status_code == 202
     with pytest.raises(BeingErased):
         new_person(address)

@@ -117,7 +117,7 @@ def test_real_bodies_fit_the_document(
     leaver = new_person()
     forget = f"/v1/admin/users/{leaver.user_id}/erase"
     assert admin.http.post(forget, json={"reason": "asked by letter"}).is_success
-    mine = {"email": http.get("/v1/me").json()["email"]}
+    mine = {"confirm": http.get("/v1/me").json()["email"]}
     assert http.request("DELETE", "/v1/me", json=mine).is_success
 
     succeeded = {name for name, status in document.seen if status < 304}
@@ -239,3 +239,23 @@ def test_no_stems_are_refused_and_not_taken_for_all(watched: Person) -> None:
     quoted = watched.http.post("/v1/quotes", json={"asset_id": asset_id, "stems": []})
     assert_problem(quoted, 422, "invalid_request")
     assert watched.http.get("/v1/credits").json()["reserved"] == 0
+
+
+def test_a_running_api_names_what_it_offers(document: Document, anyone: httpx.Client) -> None:
+    schemas = document.text["components"]["schemas"]
+    sold = [pack["name"] for pack in anyone.get("/v1/packs").json()["items"]]
+    assert schemas["Order"]["properties"]["pack"]["enum"] == sold
+    offered = anyone.get("/v1/capabilities").json()
+    asked = schemas["JobBody"]["properties"]
+    assert named(asked["model"]) == [model["name"] for model in offered["models"]]
+    assert named(asked["format"]) == [each["name"] for each in offered["formats"]]
+    outputs = {name for model in offered["models"] for name in model["outputs"]}
+    (listed,) = (way for way in asked["stems"]["anyOf"] if way["type"] == "array")
+    assert set(named(listed["items"])) == outputs
+
+
+def named(schema: dict[str, Any]) -> list[str]:
+    """The texts that it allows."""
+    (text,) = (way for way in schema.get("anyOf", [schema]) if way["type"] == "string")
+    found: list[str] = text["enum"]
+    return found

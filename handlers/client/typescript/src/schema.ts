@@ -1394,7 +1394,8 @@ export interface paths {
         put?: never;
         /**
          * Forget a person
-         * @description The same as when a person asks for it by `DELETE /v1/me`. Again is harmless.
+         * @description The same as when a person asks for it by `DELETE /v1/me`, which is the only way for your own
+         *     account. Again is harmless.
          */
         post: operations["eraseUser"];
         delete?: never;
@@ -1620,10 +1621,10 @@ export interface components {
         };
         /**
          * Confirmation
-         * @description email: the person's own address, so that nobody is forgotten by accident.
+         * @description confirm: the person's own address, so that nobody is forgotten by accident.
          */
         Confirmation: {
-            email: string;
+            confirm: string;
         };
         /**
          * ControlChange
@@ -3047,6 +3048,23 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -3103,6 +3121,23 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -3234,6 +3269,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -3306,6 +3358,23 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
             };
             /** @description Something broke on our side. */
             500: {
@@ -3381,6 +3450,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -3459,6 +3545,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -3499,7 +3602,10 @@ export interface operations {
     receiveStripeEvent: {
         parameters: {
             query?: never;
-            header?: never;
+            header: {
+                /** @description When Stripe sent it, and that it was Stripe. */
+                "Stripe-Signature": string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3591,6 +3697,23 @@ export interface operations {
                     } & components["schemas"]["TooLargeProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -3667,6 +3790,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -3708,10 +3848,10 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description The page to come back to: a whole URL, of an allowed origin. */
-                return_to?: string | null;
+                return_to?: string;
                 admin?: boolean;
                 /** @description The address that the person may use. */
-                login_hint?: string | null;
+                login_hint?: string;
             };
             header?: never;
             path: {
@@ -3725,7 +3865,7 @@ export interface operations {
             303: {
                 headers: {
                     /** @description Where to go on. */
-                    Location?: string;
+                    Location: string;
                     "X-Request-Id": string;
                     RateLimit?: string;
                     "RateLimit-Policy"?: string;
@@ -3785,6 +3925,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -3825,10 +3982,10 @@ export interface operations {
     finishSignIn: {
         parameters: {
             query?: {
-                code?: string | null;
-                state?: string | null;
-                error?: string | null;
-                iss?: string | null;
+                code?: string;
+                state?: string;
+                error?: string;
+                iss?: string;
             };
             header?: never;
             path?: never;
@@ -3840,7 +3997,7 @@ export interface operations {
             303: {
                 headers: {
                     /** @description Where to go on. */
-                    Location?: string;
+                    Location: string;
                     "X-Request-Id": string;
                     RateLimit?: string;
                     "RateLimit-Policy"?: string;
@@ -3951,6 +4108,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -4102,6 +4276,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -4194,6 +4385,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -4295,6 +4503,23 @@ export interface operations {
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -4330,6 +4555,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -4363,6 +4605,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -4608,6 +4867,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -4809,6 +5085,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -4971,6 +5264,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -5233,6 +5543,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -5276,8 +5603,9 @@ export interface operations {
                 /** @description Items per page. */
                 limit?: number;
                 /** @description `cursor` of the previous page; opaque. */
-                cursor?: string | null;
-                stream?: string | null;
+                cursor?: string;
+                /** @description `stream` that a command answered. */
+                stream?: string;
                 /** @description `version` that a command answered: this answer is at least that new. */
                 min_version?: number;
                 /** @description Case and accents are ignored. */
@@ -5443,6 +5771,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -5646,6 +5991,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -5810,6 +6172,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -6067,6 +6446,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -6185,6 +6581,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -6220,6 +6633,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -6253,6 +6683,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -6513,6 +6960,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -6556,8 +7020,9 @@ export interface operations {
                 /** @description Items per page. */
                 limit?: number;
                 /** @description `cursor` of the previous page; opaque. */
-                cursor?: string | null;
-                stream?: string | null;
+                cursor?: string;
+                /** @description `stream` that a command answered. */
+                stream?: string;
                 /** @description `version` that a command answered: this answer is at least that new. */
                 min_version?: number;
             };
@@ -6715,6 +7180,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -6994,6 +7476,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -7195,6 +7694,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -7378,6 +7894,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -7496,6 +8029,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -7531,6 +8081,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -7564,6 +8131,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -7684,6 +8268,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -7719,6 +8320,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -7752,6 +8370,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -7799,7 +8434,7 @@ export interface operations {
             };
             header?: {
                 /** @description The id of the last event that you have: what came after it is told. */
-                "Last-Event-ID"?: number | null;
+                "Last-Event-ID"?: string;
             };
             path: {
                 job_id: string;
@@ -7935,6 +8570,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -7976,11 +8628,11 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description `Last-Event-ID`, for clients that cannot send that header. */
-                last_event_id?: string | null;
+                last_event_id?: string;
             };
             header?: {
                 /** @description The id of the last event that you have: what came after it is told. */
-                "Last-Event-ID"?: string | null;
+                "Last-Event-ID"?: string;
             };
             path?: never;
             cookie?: never;
@@ -8085,6 +8737,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests" | "too_many_streams";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -8249,6 +8918,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -8292,7 +8978,7 @@ export interface operations {
                 /** @description Items per page. */
                 limit?: number;
                 /** @description `cursor` of the previous page; opaque. */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: {
                 /** @description The `ETag` of the answer that you have; several, by commas; or `*`. */
@@ -8433,6 +9119,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -8474,9 +9177,9 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description The first day (UTC), as 2026-11-23. */
-                from?: string | null;
+                from?: string;
                 /** @description The last day (UTC); else today. */
-                to?: string | null;
+                to?: string;
             };
             header?: {
                 /** @description The `ETag` of the answer that you have; several, by commas; or `*`. */
@@ -8597,6 +9300,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -8842,6 +9562,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -8885,8 +9622,9 @@ export interface operations {
                 /** @description Items per page. */
                 limit?: number;
                 /** @description `cursor` of the previous page; opaque. */
-                cursor?: string | null;
-                stream?: string | null;
+                cursor?: string;
+                /** @description `stream` that a command answered. */
+                stream?: string;
                 /** @description `version` that a command answered: this answer is at least that new. */
                 min_version?: number;
             };
@@ -9044,6 +9782,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -9245,6 +10000,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -9488,6 +10260,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -9729,6 +10518,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -9888,6 +10694,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -10133,6 +10956,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -10314,6 +11154,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -10473,6 +11330,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -10728,6 +11602,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -10872,6 +11763,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -11033,6 +11941,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -11278,6 +12203,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -11456,6 +12398,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -11637,6 +12596,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -11894,6 +12870,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -12012,6 +13005,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -12047,6 +13057,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -12080,6 +13107,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -12200,6 +13244,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -12235,6 +13296,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -12268,6 +13346,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -12433,6 +13528,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -12695,6 +13807,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -12750,7 +13879,7 @@ export interface operations {
             202: {
                 headers: {
                     /** @description Path of what was created. */
-                    Location?: string;
+                    Location: string;
                     /** @description There when this is the answer to an earlier request with the same key. */
                     "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
@@ -12815,6 +13944,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -12850,6 +13996,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -12883,6 +14046,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -12928,7 +14108,7 @@ export interface operations {
                 /** @description Items per page. */
                 limit?: number;
                 /** @description `cursor` of the previous page; opaque. */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: {
                 /** @description The `ETag` of the answer that you have; several, by commas; or `*`. */
@@ -13068,6 +14248,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -13251,6 +14448,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -13307,7 +14521,7 @@ export interface operations {
             202: {
                 headers: {
                     /** @description Path of what was created. */
-                    Location?: string;
+                    Location: string;
                     /** @description There when this is the answer to an earlier request with the same key. */
                     "Idempotent-Replayed"?: "true";
                     "X-Request-Id": string;
@@ -13372,6 +14586,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 408;
+                        /** @enum {unknown} */
+                        code?: "request_timeout";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description The state of things forbids it now, or others kept writing; see `retryable`. */
             409: {
                 headers: {
@@ -13407,6 +14638,23 @@ export interface operations {
                     } & components["schemas"]["Problem"];
                 };
             };
+            /** @description The body, or the file that it announces, is too large. */
+            413: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    } & components["schemas"]["TooLargeProblem"];
+                };
+            };
             /** @description The request breaks a rule; `errors` names the places. */
             422: {
                 headers: {
@@ -13440,6 +14688,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -13571,6 +14836,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -13698,6 +14980,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -13960,6 +15259,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -14001,7 +15317,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Only streams of this read model. */
-                projection?: string | null;
+                projection?: "jobs" | "credits" | "library" | "purchases" | "results" | "usage" | "erasures";
             };
             header?: never;
             path?: never;
@@ -14107,6 +15423,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -14256,6 +15589,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -14519,6 +15869,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -14665,6 +16032,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -14927,6 +16311,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -15185,6 +16586,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -15447,6 +16865,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -15594,6 +17029,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -15837,6 +17289,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -16078,6 +17547,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -16119,7 +17605,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description The day (UTC), as 2026-11-23; else today. */
-                day?: string | null;
+                day?: string;
             };
             header?: never;
             path?: never;
@@ -16227,6 +17713,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -16268,9 +17771,9 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description The first day (UTC), as 2026-11-23. */
-                from?: string | null;
+                from?: string;
                 /** @description The last day (UTC); else today. */
-                to?: string | null;
+                to?: string;
             };
             header?: never;
             path: {
@@ -16395,6 +17898,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -16543,6 +18063,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
@@ -16805,6 +18342,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -16923,7 +18477,7 @@ export interface operations {
                         /** @constant */
                         status?: 403;
                         /** @enum {unknown} */
-                        code?: "admin_claim_missing" | "not_an_admin" | "person_required";
+                        code?: "admin_claim_missing" | "confirmation_required" | "not_an_admin" | "person_required";
                     } & components["schemas"]["ForbiddenProblem"];
                 };
             };
@@ -17065,6 +18619,23 @@ export interface operations {
                     } & components["schemas"]["TooManyProblem"];
                 };
             };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
+                };
+            };
             /** @description Something broke on our side. */
             500: {
                 headers: {
@@ -17106,13 +18677,13 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description As it stood then: 2026-11-23T16:00:00Z, 2026-11-23 (the end of that day, UTC), or how long ago: 90s, 5m, 2h, 1d. */
-                as_of?: string | null;
+                as_of?: string;
                 /** @description As it stood at that version. */
                 version?: number | null;
                 /** @description Events per page. */
                 limit?: number;
                 /** @description `cursor` of the previous page; opaque. */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: never;
             path: {
@@ -17237,6 +18808,23 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "too_many_requests";
                     } & components["schemas"]["TooManyProblem"];
+                };
+            };
+            /** @description The path, the query and the headers are too large together. */
+            431: {
+                headers: {
+                    "X-Request-Id": string;
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @constant */
+                        status?: 431;
+                        /** @enum {unknown} */
+                        code?: "head_too_large";
+                    } & components["schemas"]["Problem"];
                 };
             };
             /** @description Something broke on our side. */
