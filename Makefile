@@ -45,7 +45,7 @@ test: install typescript ## run the test suite: make test ARGS="-k name"
 	@exec .venv/bin/pytest -m "not long" $(PARALLEL) $(ARGS)
 
 test-long: install $(VALIDATOR) ## run the tests that take minutes each
-	@exec .venv/bin/pytest -m long $(ARGS)
+	@exec .venv/bin/pytest -m long $(PARALLEL) $(ARGS)
 
 lint: $(APP) $(VALIDATOR) ## ruff, mypy --strict, cfn-lint, sam validate
 	.venv/bin/ruff check .

@@ -223,7 +223,7 @@ def came_in(account: CreditState) -> int:
 
 
 @pytest.mark.slow
-@settings(max_examples=2000)
+@settings(max_examples=1000)
 @given(st.lists(STORIES, min_size=1, max_size=3), TURNS)
 def test_what_is_delivered_badly_ends_like_what_is_delivered_well(
     stories: list[Story], turns: list[Turn]

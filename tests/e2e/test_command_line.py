@@ -48,6 +48,7 @@ def document(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_a_stack_that_was_killed_knows_everything_again(tmp_path: Path) -> None:
     demo_song.write(tmp_path / "a [strange] näme.wav", 3.0)
     wish = ["separate", "a [strange] näme.wav", "--email", EMAIL, "--json"]

@@ -50,7 +50,12 @@ def kill(worker: subprocess.Popen[bytes]) -> None:
     worker.wait()
 
 
-@pytest.mark.parametrize("point", [*STAGES, "before-commit", "after-commit"])
+# The storm of test_worker_killed_often comes by every point, too.
+SOON = ("separate", "before-commit", "after-commit")
+LATER = [pytest.param(stage, marks=pytest.mark.long) for stage in STAGES if stage not in SOON]
+
+
+@pytest.mark.parametrize("point", [*SOON, *LATER])
 def test_another_worker_takes_over(
     idle_stack: LocalStack, ready: tuple[Browser, str], tmp_path: Path, point: str
 ) -> None:
@@ -81,6 +86,7 @@ def wait_for(marker: Path) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_dozen_more_at_random_moments(idle_stack: LocalStack, tmp_path: Path) -> None:
     with adopted(idle_stack.environment):
         song = write_song(tmp_path / "loud.wav", 0.9)

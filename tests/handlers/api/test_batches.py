@@ -16,7 +16,7 @@ def wanted(*names: str, **more: Any) -> dict[str, Any]:
 def test_each_upload_has_a_result_of_its_own(person: Person) -> None:
     batch = wanted("a.mp3", "b.mp3")
     batch["uploads"].insert(1, {"filename": "huge.wav", "size": 10**12})
-    batch["uploads"].append({"filename": "", "size": 4})
+    batch["uploads"].append({"filename": " ", "size": 4})
     items = person.http.post("/v1/uploads/batch", json=batch).json()["items"]
     assert [item["status"] for item in items] == [201, 413, 201, 422]
     assert items[1]["problem"]["code"] == "upload_too_large"
@@ -27,6 +27,13 @@ def test_each_upload_has_a_result_of_its_own(person: Person) -> None:
         send(session, b"song")
         done = person.http.post(f"/v1/uploads/{session['asset_id']}/complete")
         assert done.json()["status"] == "uploaded"
+
+
+def test_what_no_upload_could_be_refuses_the_whole_batch(person: Person) -> None:
+    answer = person.http.post("/v1/uploads/batch", json=wanted("a.mp3", ""))
+    problem = assert_problem(answer, 422, "invalid_request")
+    assert problem["errors"][0]["pointer"] == "#/uploads/1/filename"
+    assert person.http.get("/v1/library").json()["items"] == []
 
 
 def test_jobs_are_queued_until_the_credits_run_out(person: Person) -> None:

@@ -22,8 +22,10 @@ PROGRAM = Path(sys.executable).with_name("splitsound")
 
 def start(*arguments: str) -> subprocess.Popen[str]:
     """The command as a process of its own, on this test's stage."""
+    # Who runs the tests in the background of a shell has Ctrl-C ignored, which children inherit.
+    heeding = ["env", "--default-signal=INT"]
     return subprocess.Popen(
-        [str(PROGRAM), "projections", "rebuild", *WHY, *arguments],
+        [*heeding, str(PROGRAM), "projections", "rebuild", *WHY, *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
