@@ -177,7 +177,7 @@ class Killing:
     def _disturb(self, kind: str, pid: int) -> None:
         os.kill(pid, signal.SIGSTOP)
         at = self._nursery.at(pid)
-        if self._disturbed[at.job] >= DISTURBANCES or (kind == "freeze" and len(self.frozen) > 1):
+        if self._disturbed[at.job] >= DISTURBANCES or (kind == "freeze" and not self._spare()):
             os.kill(pid, signal.SIGCONT)  # it has only just got that job
             return
         if at.job != "-":
@@ -196,6 +196,10 @@ class Killing:
             self.killed += 1
             self.hit[at.point] += 1
         self.workers.append(self._nursery.fork())
+
+    def _spare(self) -> bool:
+        """Whether one more may be frozen: somebody has to overtake those that are."""
+        return len(self.frozen) < 2 and len(self.workers) > 1
 
     def _look_after(self) -> None:
         for pid, at in list(self.frozen.items()):
