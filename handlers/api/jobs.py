@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Response, Router, delete, get, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody
 from msgspec import Meta as Rule
 from msgspec import Struct
 from msgspec.structs import asdict
@@ -32,8 +32,7 @@ from domain.pricing import Quoted
 from handlers.api.job_renderings import Job, render, reported
 from handlers.api.listing import listed
 from handlers.api.openapi import LOCATION, problems
-from handlers.api.paging import Cursor, Limit, MinVersion
-from handlers.api.patterns import stream_of
+from handlers.api.paging import Cursor, Limit, MinVersion, own_stream
 from handlers.api.requests import ApiRequest, IdempotencyKey, known_id
 from handlers.api.result_renderings import state_of_source
 from handlers.api.revalidation import (
@@ -51,13 +50,7 @@ from projections.jobs import JobView
 from projections.query import Versioned, folded
 
 Name = Annotated[str, Rule(min_length=1, max_length=64)]
-JobStream = Annotated[
-    str | None,
-    QueryParameter(
-        description="`stream` that a command answered.",
-        schema_extra={"pattern": stream_of("job", "job")},
-    ),
-]
+JobStream = Annotated[str | None, own_stream("job", "job")]
 OF_WISH = (
     AssetGone, AssetNotReady, AssetUnusable, UnknownModel, UnknownStem, UnsupportedFormat,
 )  # fmt: skip

@@ -17,8 +17,8 @@ from domain.retention import days_left, earliest
 from handlers.api.listing import listed, require_stream
 from handlers.api.names import name_of, tags_of
 from handlers.api.openapi import problems
-from handlers.api.paging import Cursor, Limit, MinVersion
-from handlers.api.patterns import FILENAME, VISIBLE, stream_of
+from handlers.api.paging import Cursor, Limit, MinVersion, own_stream
+from handlers.api.patterns import FILENAME, VISIBLE
 from handlers.api.renderings import (
     AssetStatus,
     AudioFacts,
@@ -72,13 +72,7 @@ class AssetPage(Struct, frozen=True):
     cursor: str | None
 
 
-AssetStream = Annotated[
-    str | None,
-    QueryParameter(
-        description="`stream` that a command answered.",
-        schema_extra={"pattern": stream_of("asset", "ast")},
-    ),
-]
+AssetStream = Annotated[str | None, own_stream("asset", "ast")]
 Text = Annotated[str, QueryParameter(max_length=200, description="Case and accents are ignored.")]
 Status = Annotated[
     Literal["uploading", "uploaded", "ready", "rejected", "aborted"] | None, QueryParameter()

@@ -14,6 +14,7 @@ from typing import Annotated
 from litestar.params import QueryParameter
 
 from domain.errors import Invalid
+from handlers.api.patterns import stream_of
 from infra.keys import KeyStore
 
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="Items per page.")]
@@ -29,6 +30,14 @@ MinVersion = Annotated[
         description="`version` that a command answered: this answer is at least that new.",
     ),
 ]
+
+
+def own_stream(category: str, prefix: str) -> QueryParameter:
+    """The parameter beside ``min_version``. prefix: of the ids in that category."""
+    return QueryParameter(
+        description="`stream` that a command answered.",
+        schema_extra={"pattern": stream_of(category, prefix)},
+    )
 
 
 class Cursors:

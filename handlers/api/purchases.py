@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Response, Router, get
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 from msgspec import Meta as Rule
 from msgspec import Struct
 
 from domain.purchase import LAPSED, OPEN, PAID, PENDING
 from handlers.api.listing import listed
 from handlers.api.openapi import problems
-from handlers.api.paging import Cursor, Limit, MinVersion
-from handlers.api.patterns import stream_of
+from handlers.api.paging import Cursor, Limit, MinVersion, own_stream
 from handlers.api.renderings import Moment, moment, moment_or_none
 from handlers.api.requests import ApiRequest, known_id
 from handlers.api.revalidation import NOT_MODIFIED, answered
@@ -24,13 +23,7 @@ from projections.query import Versioned
 
 PurchaseStatus = Annotated[str, Rule(extra_json_schema={"enum": [OPEN, PENDING, PAID, LAPSED]})]
 
-PurchaseStream = Annotated[
-    str | None,
-    QueryParameter(
-        description="`stream` that a command answered.",
-        schema_extra={"pattern": stream_of("purchase", "pur")},
-    ),
-]
+PurchaseStream = Annotated[str | None, own_stream("purchase", "pur")]
 
 
 class Purchase(Struct, frozen=True, kw_only=True):
